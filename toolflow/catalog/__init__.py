@@ -1,0 +1,1 @@
+"""Catalogues: the tool, the formats it is read from, and the sample that ships with the package."""

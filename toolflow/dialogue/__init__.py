@@ -1,0 +1,1 @@
+"""The shared vocabulary: message, tool call, goal, plan, dialogue."""

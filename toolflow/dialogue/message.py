@@ -1,0 +1,68 @@
+"""Messages in the OpenAI chat-completions vocabulary: what is said in a dialogue, and what a model is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that an assistant asks for.
+
+    Attributes:
+        id: Unique in its dialogue.
+        name: The function name offered to the assistant.
+        arguments: JSON text exactly as the model wrote it, which may be malformed.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    def decoded(self) -> dict[str, Any] | None:
+        """The arguments as an object, or None where the text is not a JSON object."""
+        try:
+            value: Any = msgspec.json.decode(self.arguments or "{}")
+        except msgspec.DecodeError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def to_openai(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "type": "function",
+            "function": {"name": self.name, "arguments": self.arguments},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. A tool message answers the call named by ``tool_call_id``."""
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+    def to_openai(self) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            message["content"] = self.content or None
+            message["tool_calls"] = [call.to_openai() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+
+def message_from_openai(raw: dict[str, Any]) -> Message:
+    """Read a chat-completions message back; fields that this vocabulary lacks are left behind."""
+    calls = tuple(
+        ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+        for call in raw.get("tool_calls") or ()
+    )
+    return Message(raw["role"], raw.get("content") or "", calls, raw.get("tool_call_id"))

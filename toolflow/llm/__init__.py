@@ -1,0 +1,1 @@
+"""LLM calls: requests and completions, the gate they pass, retries, transport and providers."""
