@@ -47,9 +47,7 @@ class TransientLLMError(LLMError):
         retry_after: Seconds the server asked us to wait (``Retry-After``), if it did.
     """
 
-    def __init__(
-        self, message: str, *, hint: str | None = None, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
 

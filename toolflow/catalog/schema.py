@@ -43,7 +43,7 @@ def compile_schema(schema: Mapping[str, Any]) -> Validator:
         CatalogueError: The schema is not a valid JSON Schema, or a ``$ref`` points outside it or nowhere.
     """
     try:
-        return Validator(jsonschema_rs.Draft202012Validator(schema, offline=True))
+        return Validator(jsonschema_rs.Draft202012Validator(dict(schema), offline=True))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise CatalogueError(f"not a valid JSON Schema: {first_line(error)}") from error
 

@@ -1,4 +1,4 @@
-"""Messages in the OpenAI chat-completions vocabulary: what is said in a dialogue, and what a model is sent."""
+"""Messages in the chat-completions vocabulary: what is said in a dialogue, and what a model is sent."""
 
 from __future__ import annotations
 
