@@ -1,0 +1,83 @@
+"""Renders the prompts: one Jinja template a role, its parts as named blocks, versioned by hash.
+
+Catalogue and model text reaches templates as data only; a sandboxed environment keeps it from being source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from toolflow.catalog.tool import encode_json
+from toolflow.errors import UsageError
+
+PromptRole = Literal["planner", "user", "assistant", "tool"]
+ROLES: tuple[PromptRole, ...] = ("planner", "user", "assistant", "tool")
+
+
+class Prompts:
+    """The templates of the four roles.
+
+    Args:
+        folder: Folder that holds ``planner.j2``, ``user.j2``, ``assistant.j2`` and ``tool.j2``;
+            None for the ones that ship with the package.
+
+    Raises:
+        UsageError: A template is missing, or is not valid Jinja.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
+        shipped = files("toolflow") / "prompts"
+        loader: jinja2.BaseLoader = (
+            jinja2.FileSystemLoader(folder)
+            if folder is not None
+            else jinja2.FunctionLoader(lambda name: (shipped / name).read_text("utf-8"))
+        )
+        environment = ImmutableSandboxedEnvironment(
+            loader=loader,
+            autoescape=False,  # noqa: S701  prompts are plain text, not markup
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["json"] = encode_json
+        self._templates: dict[PromptRole, jinja2.Template] = {}
+        self.hashes: dict[PromptRole, str] = {}
+        for role in ROLES:
+            name = f"{role}.j2"
+            try:
+                source, _, _ = loader.get_source(environment, name)
+                self._templates[role] = environment.get_template(name)
+            except jinja2.TemplateNotFound as error:
+                raise UsageError(
+                    f"prompt {name} is missing in {folder}",
+                    hint="A prompts folder holds planner.j2, user.j2, assistant.j2 and tool.j2.",
+                ) from error
+            except jinja2.TemplateSyntaxError as error:
+                raise UsageError(f"prompt {name}:{error.lineno}: {error.message}") from error
+            self.hashes[role] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+
+    def render(self, role: PromptRole, block: str, **values: Any) -> str:
+        """One block of a role's template as text, without surrounding white space.
+
+        Raises:
+            UsageError: The template lacks the block, or names a value that is not there.
+        """
+        template = self._templates[role]
+        if block not in template.blocks:
+            raise UsageError(f"prompt {role}.j2 has no block {block!r}")
+        try:
+            return "".join(template.blocks[block](template.new_context(values))).strip()
+        except jinja2.TemplateError as error:
+            raise UsageError(f"prompt {role}.j2, block {block}: {error.message}") from error
+
+
+@cache
+def shipped_prompts() -> Prompts:
+    """The prompts that ship with the package."""
+    return Prompts()
