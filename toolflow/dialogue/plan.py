@@ -68,12 +68,15 @@ class Goal(_Frozen):
         return self._from_user(withheld=True)
 
     def _from_user(self, *, withheld: bool) -> dict[str, Any]:
-        return {
-            argument.name: argument.value
-            for call in self.calls
-            for argument in call.arguments
-            if argument.source == "user" and argument.withheld == withheld
-        }
+        """Values by parameter name; a name that two calls give different values holds a list of them."""
+        values: dict[str, list[Any]] = {}
+        for call in self.calls:
+            for argument in call.arguments:
+                if argument.source == "user" and argument.withheld == withheld:
+                    known = values.setdefault(argument.name, [])
+                    if argument.value not in known:
+                        known.append(argument.value)
+        return {name: known[0] if len(known) == 1 else known for name, known in values.items()}
 
 
 class Plan(_Frozen):

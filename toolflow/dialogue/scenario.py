@@ -1,4 +1,4 @@
-"""The scenario of a dialogue: what it is to exercise, and who the user is. Drawn by seed, before any LLM call."""
+"""The scenario of a dialogue: what it exercises, and who the user is. Drawn by seed, before any call."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Quality: the checks that accept or reject a dialogue."""

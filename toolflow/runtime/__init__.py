@@ -1,0 +1,1 @@
+"""The event-driven simulator: events, mailboxes, the bus, the agent base, one scene a dialogue."""
