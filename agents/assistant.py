@@ -22,7 +22,7 @@ from toolflow.runtime.events import (
 )
 
 ToolCallStyle = Literal["native", "json"]
-"""How the endpoint lets a model call tools: through ``tools``/``tool_calls``, or through structured output."""
+"""How the endpoint lets a model call tools: by ``tools`` and ``tool_calls``, or by structured output."""
 
 
 class Assistant(Agent):

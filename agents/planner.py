@@ -25,6 +25,7 @@ from toolflow.runtime.events import (
     AgentRole,
     AssistantSpoke,
     DialogueEnded,
+    EndReason,
     Event,
     GoalAdjusted,
     GoalInjected,
@@ -102,11 +103,14 @@ class Planner(Agent):
                 self._transcript.assistant(message.content)
                 await self._next_turn(asks=message.content.rstrip().endswith("?"))
             case UserDone(gave_up):
-                whole = self._current == len(self._goals) - 1
-                reason = "user_gave_up" if gave_up else "completed" if whole else "user_left"
-                await self.publish(DialogueEnded(reason))
+                await self.publish(DialogueEnded(self._end_reason(gave_up=gave_up)))
             case _:
                 raise AssertionError(event)
+
+    def _end_reason(self, *, gave_up: bool) -> EndReason:
+        if gave_up:
+            return "user_gave_up"
+        return "completed" if self._current == len(self._goals) - 1 else "user_left"
 
     async def _next_turn(self, *, asks: bool) -> None:
         self._turn += 1

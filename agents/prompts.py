@@ -40,7 +40,7 @@ class Prompts:
         )
         environment = ImmutableSandboxedEnvironment(
             loader=loader,
-            autoescape=False,  # noqa: S701  prompts are plain text, not markup
+            autoescape=False,  # prompts are plain text, not markup
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

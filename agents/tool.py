@@ -21,8 +21,8 @@ from toolflow.runtime.events import AgentRole, Event, ToolsCalled, ToolsReturned
 class ToolSimulator(Agent):
     """Stands in for the services behind the tools.
 
-    The calls of one round are answered at the same time, each knowing the results of all earlier rounds. A call
-    that was made before gets the answer it got then, without an LLM call.
+    The calls of one round are answered at the same time, each knowing the results of all earlier rounds.
+    A call that was made before gets the answer it got then, without an LLM call.
 
     Args:
         voice: Its way to its model.

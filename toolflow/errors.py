@@ -5,6 +5,8 @@ Expected outcomes (a refused plan, a rejected dialogue, a denied permit) are val
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class ToolFlowError(Exception):
     """Base of every error that ToolFlow raises on purpose.
@@ -98,3 +100,12 @@ class AgentError(ToolFlowError):
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors that a group of groups holds, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from toolflow.dialogue.message import Message
 from toolflow.dialogue.plan import Goal, Plan
-from toolflow.errors import AgentError, ContextLengthError, FatalLLMError, LLMError, UsageError
+from toolflow.errors import (
+    AgentError,
+    ContextLengthError,
+    FatalLLMError,
+    LLMError,
+    RunDirectoryError,
+    UsageError,
+    leaves,
+)
 from toolflow.runtime.agent import Agent
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.events import (
@@ -75,6 +83,7 @@ async def simulate(
     Raises:
         FatalLLMError: Every other dialogue of the run would fail in the same way.
         UsageError: A prompt template cannot be rendered.
+        RunDirectoryError: The journal cannot be written.
     """
     scene = bus.scene(dialogue)
     transcript = _Transcript()
@@ -135,9 +144,11 @@ class _Transcript:
 
 def _failure(group: BaseExceptionGroup[BaseException]) -> SceneFailure:
     """The one reason of a crashed scene; what is not the scene's own affair is raised."""
-    errors = list(_leaves(group))
+    errors = list(leaves(group))
     for error in errors:
-        if isinstance(error, (FatalLLMError, UsageError)) or not isinstance(error, Exception):
+        if isinstance(error, FatalLLMError | UsageError | RunDirectoryError) or not isinstance(
+            error, Exception
+        ):
             raise error
     match errors[0]:
         case AgentError() as error:
@@ -149,11 +160,3 @@ def _failure(group: BaseExceptionGroup[BaseException]) -> SceneFailure:
         case error:
             _log.error("dialogue crashed", exc_info=error)
             return SceneFailure("crash", f"{type(error).__name__}: {error}")
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

@@ -1,0 +1,275 @@
+"""Puts a run together from its configuration, plays it, and sums it up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import toolflow
+from toolflow.agents.cast import Troupe
+from toolflow.agents.prompts import Prompts
+from toolflow.agents.voice import RoleModel
+from toolflow.catalog.catalogue import Catalogue
+from toolflow.catalog.load import load_catalogue, load_sample
+from toolflow.clock import monotonic
+from toolflow.config import RunConfig
+from toolflow.graph.sampling import Sampler
+from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.replay import JournalledModel
+from toolflow.journal.run_directory import RunDirectory
+from toolflow.llm.chat import Sampling
+from toolflow.llm.client import Client
+from toolflow.llm.connect import Connection, connect
+from toolflow.llm.gate import FixedGate
+from toolflow.llm.retry import RetryPolicy
+from toolflow.pipeline import Bounds, Ending, Synthesis
+from toolflow.progress import Progress, ProgressSnapshot
+from toolflow.runtime.bus import Bus
+from toolflow.view.display import Display
+
+_ALIVE_PER_PERMIT = 1.25
+"""A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run is made from, read before any call.
+
+    Attributes:
+        catalogue: The tools.
+        sampler: Draws tool sets from them.
+        prompts: The templates.
+        notices: What the user should know, a sentence each.
+    """
+
+    catalogue: Catalogue
+    sampler: Sampler
+    prompts: Prompts
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        ending: Why no more dialogues were begun.
+        summary: The content of summary.json.
+    """
+
+    ending: Ending
+    summary: Mapping[str, Any]
+
+
+def read_material(config: RunConfig) -> Material:
+    """Read catalogue and prompts, build the graph.
+
+    Raises:
+        CatalogueError: The catalogue cannot be read.
+        GraphError: The graph cannot be built.
+        UsageError: The prompts cannot be used.
+    """
+    prompts = Prompts(config.prompts)
+    catalogue, notices = _read_catalogue(config)
+    return Material(catalogue, _make_sampler(config, catalogue), prompts, tuple(notices))
+
+
+async def play_run(config: RunConfig, material: Material, output: Path, display: Display) -> Result:
+    """Begin or continue the run in a run directory, and play it until it ends.
+
+    Raises:
+        ToolFlowError: The run cannot go on; nothing finished is lost.
+    """
+    async with connect(config, os.environ) as connection:
+        with RunDirectory(output) as run:
+            continued = run.claim(*_describe(config, material, connection))
+            for notice in (*material.notices, *connection.notices):
+                display.notice(notice)
+            if continued:
+                display.notice(f"Continuing the run in {output}.")
+            with SqliteJournal(run.journal) as journal:
+                return await _play(config, material, connection, run=run, journal=journal, display=display)
+
+
+async def _play(
+    config: RunConfig,
+    material: Material,
+    connection: Connection,
+    *,
+    run: RunDirectory,
+    journal: SqliteJournal,
+    display: Display,
+) -> Result:
+    client = Client(
+        connection.provider,
+        FixedGate(config.max_concurrency),
+        RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
+    )
+    model = JournalledModel(client, journal)
+    bus = Bus(monotonic)
+    bus.watch(display.watch)
+    progress = Progress(config.n, monotonic)
+    synthesis = Synthesis(
+        Bounds(
+            target=config.n,
+            candidates=config.candidate_ceiling,
+            alive=ceil(config.max_concurrency * _ALIVE_PER_PERMIT),
+            dialogue_seconds=config.dialogue_timeout,
+        ),
+        sampler=material.sampler,
+        troupe=Troupe(
+            model,
+            material.prompts,
+            {role: _role_models(config, role, connection.model) for role in material.prompts.hashes},
+            connection.tool_calls,
+            config.dialogue,
+            config.seed,
+        ),
+        model=model,
+        run=run,
+        bus=bus,
+        progress=progress,
+        labels={"rehearsal": True} if connection.rehearsal else {},
+    )
+
+    def snapshot() -> ProgressSnapshot:
+        return progress.snapshot(client.statistics(), model.replayed)
+
+    earlier = run.read_summary()
+    try:
+        with _stopped_by_signals(synthesis.stop, display):
+            ending = await _shown(synthesis, display, snapshot)
+    finally:
+        summary = _summarise(snapshot(), journal.totals(), earlier, rehearsal=connection.rehearsal)
+        run.write_summary(summary)
+    return Result(ending, summary)
+
+
+async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], ProgressSnapshot]) -> Ending:
+    showing = asyncio.create_task(display.show(snapshot), name="display")
+    try:
+        return await synthesis.play()
+    finally:
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
+
+
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Iterator[None]:
+    """First signal: let the calls in flight finish. Second: stop at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked:
+            task.cancel()
+            return
+        asked = True
+        display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+        stop()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, on_signal)
+    except (NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not in this thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
+    if not config.tools:
+        catalogue = load_sample()
+        size = len(catalogue.tools)
+        return catalogue, [f"No --tools given: using the {size} tools of the sample catalogue."]
+    report = load_catalogue(config.tools, skip_invalid=config.skip_invalid, limit=config.limit_tools)
+    notices = [f"{len(report.skipped)} wrong catalogue entries were left out."] if report.skipped else []
+    return report.catalogue, notices
+
+
+def _make_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
+    from toolflow.graph.sampling import (  # noqa: PLC0415  numpy and the encoder load when they are needed
+        GraphSampler,
+        SizeRange,
+        UniformSampler,
+    )
+
+    sizes = SizeRange(config.sampler.fewest_tools, config.sampler.most_tools)
+    if config.sampler.kind == "random":
+        return UniformSampler(catalogue.tools, sizes)
+    from toolflow.graph.encoder import WordLlamaEncoder  # noqa: PLC0415
+    from toolflow.graph.graph import build_graph  # noqa: PLC0415
+
+    graph = build_graph(catalogue.tools, WordLlamaEncoder(), threshold=config.sampler.threshold)
+    return GraphSampler(graph, sizes)
+
+
+def _role_models(config: RunConfig, role: str, default: str) -> tuple[RoleModel, ...]:
+    settings = dict(config.roles.items())[role]
+    sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
+    return tuple(RoleModel(name, sampling) for name in settings.models or (default,))
+
+
+def _describe(
+    config: RunConfig, material: Material, connection: Connection
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fingerprint of the run, and the facts about it that may change."""
+    fingerprint = {
+        **config.what(),
+        "model": connection.model,
+        "tool_calls": connection.tool_calls,
+        "catalogue": {"tools": len(material.catalogue.tools), "hash": material.catalogue.content_hash},
+        "prompts": material.prompts.hashes,
+    }
+    facts = {
+        "toolflow": toolflow.__version__,
+        "rehearsal": connection.rehearsal,
+        "config": config.model_dump(mode="json"),
+    }
+    return fingerprint, facts
+
+
+def _summarise(
+    snapshot: ProgressSnapshot, journalled: Mapping[str, int], earlier: Mapping[str, Any], *, rehearsal: bool
+) -> dict[str, Any]:
+    """The content of summary.json: the whole run, this process and earlier ones together."""
+    calls = snapshot.calls
+    before = earlier.get("calls", {})
+    return {
+        "dialogues": {
+            "target": snapshot.target,
+            "accepted": snapshot.accepted,
+            "rejected": snapshot.rejected,
+            "failed": snapshot.failed,
+        },
+        "reasons": snapshot.reasons,
+        "calls": {
+            "completed": journalled["calls"],
+            "failed": calls.failed + before.get("failed", 0),
+            "attempts": calls.attempts + before.get("attempts", 0),
+            "rate_limited": calls.rate_limited + before.get("rate_limited", 0),
+        },
+        "tokens": {
+            "prompt": journalled["prompt_tokens"],
+            "completion": journalled["completion_tokens"],
+        },
+        "cost_usd": None,  # prices are not known here, and never guessed
+        "wall_s": round(snapshot.seconds + earlier.get("wall_s", 0.0), 3),
+        "rehearsal": rehearsal,
+    }

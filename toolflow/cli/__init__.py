@@ -1,0 +1,77 @@
+"""The command line: one module a command group. Rooms are imported inside commands, so --help stays quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import toolflow
+from toolflow.cli import export, graph, model, provider, synth, tools
+from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
+
+FAILURE = 1
+USAGE = 2
+INTERRUPTED = 130
+
+_USAGE_ERRORS = (UsageError, CatalogueError, GraphError, RunDirectoryError)
+
+app = typer.Typer(
+    name="toolflow",
+    help="Turn a catalogue of tools into a data set of natural, coherent, multi-turn tool-calling dialogues.",
+    epilog="Start with: toolflow synth -n 10 -o RUN (no key needed: the rehearsal model answers).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(synth.synth)
+app.add_typer(tools.app, name="tools")
+app.add_typer(graph.app, name="graph")
+app.command()(export.export)
+app.command()(provider.provider)
+app.add_typer(model.app, name="model")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"toolflow {toolflow.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+def main() -> None:
+    """Run a command; map errors to messages and exit codes."""
+    try:
+        app()
+    except ToolFlowError as error:
+        _print_error(error)
+        sys.exit(USAGE if isinstance(error, _USAGE_ERRORS) else FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone (``| head``): nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILURE)
+
+
+def _print_error(error: ToolFlowError) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from toolflow.text import printable
+
+    console = Console(stderr=True)
+    console.print(Text.assemble(("error: ", "bold red"), printable(error.message)), soft_wrap=True)
+    if error.hint:
+        console.print(Text.assemble(("hint: ", "bold"), printable(error.hint)), soft_wrap=True)

@@ -1,0 +1,199 @@
+"""``toolflow synth``: the main job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class SamplerKind(StrEnum):
+    """How tool sets are drawn."""
+
+    graph = "graph"
+    random = "random"
+
+
+class ToolCalls(StrEnum):
+    """How the assistant calls tools."""
+
+    auto = "auto"
+    native = "native"
+    json = "json"
+
+
+class DisplayKind(StrEnum):
+    """What is shown while the run goes on."""
+
+    live = "live"
+    plain = "plain"
+    none = "none"
+
+
+_WHAT = "What to make"
+_MODEL = "Models"
+_HOW = "How to run"
+
+
+def synth(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="RUN",
+            help="Run directory; an existing run is continued.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = Path("toolflow-run"),
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tools",
+            "-t",
+            metavar="PATH",
+            rich_help_panel=_WHAT,
+            help="Catalogue: file, folder or URL; may be repeated.  [default: the shipped sample]",
+        ),
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="Accepted dialogues wanted.  [default: 100]", rich_help_panel=_WHAT),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of every draw.  [default: 0]", rich_help_panel=_WHAT)
+    ] = None,
+    sampler: Annotated[
+        SamplerKind | None,
+        typer.Option(help="Draw related tools, or any.  [default: graph]", rich_help_panel=_WHAT),
+    ] = None,
+    limit_tools: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Read only the first N tools.", rich_help_panel=_WHAT),
+    ] = None,
+    skip_invalid: Annotated[
+        bool | None,
+        typer.Option("--skip-invalid", help="Leave wrong catalogue entries out.", rich_help_panel=_WHAT),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Your own planner.j2, user.j2, assistant.j2 and tool.j2.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML with any of these settings, and a model per role.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MODEL,
+            help="Model at the endpoint, a path to a GGUF file, or 'rehearsal'.",
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            rich_help_panel=_MODEL,
+            help="OpenAI-compatible endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are heeded.",
+        ),
+    ] = None,
+    tool_calls: Annotated[
+        ToolCalls | None,
+        typer.Option(
+            help="Native tool calls, or through JSON; auto asks the endpoint.  [default: auto]",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    mistakes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="RATE",
+            help="Rate of mistakes that the rehearsal model makes.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="LLM calls in flight.  [default: 64]", rich_help_panel=_HOW),
+    ] = None,
+    max_candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Most dialogues begun.  [default: 3 n + 20]", rich_help_panel=_HOW
+        ),
+    ] = None,
+    attempt_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Longest wait for one answer.  [default: 300]", rich_help_panel=_HOW
+        ),
+    ] = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Further attempts after a transient failure.  [default: 7]",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    display: Annotated[
+        DisplayKind | None,
+        typer.Option(help="What to show.  [default: live on a terminal, else plain]", rich_help_panel=_HOW),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=_HOW)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON.", rich_help_panel=_HOW)
+    ] = False,
+) -> None:
+    """Make a data set of tool-calling dialogues from a catalogue of tools.
+
+    The same command again continues a run that was stopped. The first Ctrl-C lets the calls in flight finish,
+    a second one stops at once; neither loses finished work.
+
+    Exit codes: 0 target met, 1 failure, 2 wrong usage or configuration, 3 candidates used up, 130 Ctrl-C.
+    """
+    from toolflow.cli.synth_run import run_synthesis
+    from toolflow.config import load_config
+
+    flags: dict[str, Any] = {
+        "tools": tuple(tools) if tools else None,
+        "n": n,
+        "seed": seed,
+        "sampler.kind": sampler.value if sampler else None,
+        "limit_tools": limit_tools,
+        "skip_invalid": skip_invalid,
+        "prompts": str(prompts) if prompts else None,
+        "model": model,
+        "base_url": base_url,
+        "tool_calls": tool_calls.value if tool_calls else None,
+        "mistakes": mistakes,
+        "max_concurrency": max_concurrency,
+        "max_candidates": max_candidates,
+        "attempt_timeout": attempt_timeout,
+        "retries": retries,
+    }
+    code = run_synthesis(
+        load_config(config, flags),
+        output,
+        display=display.value if display else None,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)

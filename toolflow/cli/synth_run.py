@@ -1,0 +1,96 @@
+"""What ``toolflow synth`` does once its options are read; imported only then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from toolflow.assembly import Material, Result, play_run, read_material
+from toolflow.catalog.tool import encode_json
+from toolflow.config import RunConfig
+from toolflow.pipeline import Ending
+from toolflow.runtime.loop import run
+from toolflow.text import one_line
+from toolflow.view.display import make_display
+
+_EXIT_CODES: Final[Mapping[Ending, int]] = {"target_met": 0, "candidate_ceiling": 3, "interrupted": 130}
+
+
+def run_synthesis(
+    config: RunConfig,
+    output: Path,
+    *,
+    display: Literal["live", "plain", "none"] | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Carry out a run, or say what it would do; the exit code.
+
+    Raises:
+        ToolFlowError: The run cannot go on; nothing finished is lost.
+    """
+    console = Console(stderr=True)
+    material = read_material(config)
+    if dry_run:
+        _describe(config, material, output, as_json=as_json)
+        return 0
+    view = make_display(display, console=console, title=str(output))
+    try:
+        result = run(play_run(config, material, output, view))
+    except asyncio.CancelledError:  # the second Ctrl-C
+        console.print("Stopped at once. The same command continues the run.")
+        return _EXIT_CODES["interrupted"]
+    if as_json:
+        typer.echo(encode_json(result.summary))
+    else:
+        _report(result, output, console)
+    return _EXIT_CODES[result.ending]
+
+
+def _describe(config: RunConfig, material: Material, output: Path, *, as_json: bool) -> None:
+    facts: dict[str, Any] = {
+        "output": str(output),
+        "tools": len(material.catalogue.tools),
+        "sampler": config.sampler.kind,
+        "dialogues": config.n,
+        "most_candidates": config.candidate_ceiling,
+        "models": list(config.model_names()) or None,
+        "base_url": config.base_url,
+        "max_concurrency": config.max_concurrency,
+        "seed": config.seed,
+    }
+    if as_json:
+        typer.echo(encode_json(facts))
+        return
+    for name, value in facts.items():
+        shown = "(chosen when the run begins)" if value is None else value
+        typer.echo(f"{name.replace('_', ' '):>16}  {shown}")
+
+
+def _report(result: Result, output: Path, console: Console) -> None:
+    """The end of a run in a few lines, on stderr beside the display."""
+    counts, calls = result.summary["dialogues"], result.summary["calls"]
+    tokens = result.summary["tokens"]
+    console.print(
+        Text(
+            f"{counts['accepted']} of {counts['target']} dialogues accepted, {counts['rejected']} rejected, "
+            f"{counts['failed']} failed; {calls['completed']} calls, "
+            f"{tokens['prompt'] + tokens['completion']} LLM tokens, {result.summary['wall_s']:.1f} s."
+        )
+    )
+    for reason, count in result.summary["reasons"].items():
+        console.print(Text(f"  {count} × {one_line(reason, 60)}"))
+    console.print(Text(f"Data set: {output / 'dialogues.jsonl'}"), soft_wrap=True)
+    if result.ending == "interrupted":
+        console.print("Stopped. The same command continues the run.")
+    elif result.ending == "candidate_ceiling":
+        console.print(
+            "The candidates are used up before the target is met. rejected.jsonl tells why each was thrown "
+            "out; raise --max-candidates to go on."
+        )

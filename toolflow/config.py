@@ -1,0 +1,171 @@
+"""The configuration of a run: defaults, under a YAML file, under the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from toolflow.errors import UsageError
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RoleConfig(_Section):
+    """The model of one role. Several models: each dialogue draws one of them, by seed."""
+
+    model: str | tuple[str, ...] | None = Field(
+        default=None, description="A model, or several to draw from; none: the run's model."
+    )
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: Positive | None = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        if self.model is None:
+            return ()
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+
+class RolesConfig(_Section):
+    """The models of the four roles."""
+
+    planner: RoleConfig = RoleConfig(temperature=0.9)
+    user: RoleConfig = RoleConfig(temperature=0.9)
+    assistant: RoleConfig = RoleConfig(temperature=0.3)
+    tool: RoleConfig = RoleConfig(temperature=0.7)
+
+    def items(self) -> list[tuple[str, RoleConfig]]:
+        return [(role, getattr(self, role)) for role in type(self).model_fields]
+
+
+class SamplerConfig(_Section):
+    """How tool sets are drawn."""
+
+    kind: Literal["graph", "random"] = "graph"
+    fewest_tools: Positive = 3
+    most_tools: Positive = 7
+    threshold: float | None = Field(
+        default=None, gt=0, le=1, description="Similarity τ; none: the encoder's calibrated one."
+    )
+
+
+class DialogueConfig(_Section):
+    """The bounds of a dialogue."""
+
+    fewest_goals: Positive = 4
+    most_goals: Positive = 7
+    most_chat: float = Field(default=0.3, ge=0, le=1, description="Largest share of goals without a tool.")
+    most_turns: Positive = Field(default=24, description="User turns after which a dialogue is ended.")
+    most_rounds: Positive = Field(default=6, description="Rounds of tool calls in one turn.")
+    repairs: int = Field(default=2, ge=0, description="How often an unusable reply is sent back.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DialogueConfig:
+        if self.fewest_goals > self.most_goals:
+            raise ValueError("fewest_goals is above most_goals")
+        return self
+
+
+class RunConfig(_Section):
+    """Everything that a run can be told.
+
+    The part that determines the data set is its fingerprint; the rest may change when a run is continued.
+    """
+
+    # what
+    tools: tuple[str, ...] = Field(default=(), description="Catalogues; none: the shipped sample.")
+    limit_tools: Positive | None = None
+    skip_invalid: bool = False
+    model: str | None = None
+    seed: int = 0
+    sampler: SamplerConfig = SamplerConfig()
+    dialogue: DialogueConfig = DialogueConfig()
+    roles: RolesConfig = RolesConfig()
+    prompts: str | None = Field(default=None, description="Folder of prompt templates; none: the shipped.")
+    tool_calls: Literal["auto", "native", "json"] = "auto"
+    mistakes: float | None = Field(
+        default=None, ge=0, le=1, description="Rate of mistakes that the rehearsal model makes."
+    )
+
+    # how
+    n: Positive = 100
+    max_candidates: Positive | None = Field(default=None, description="Most dialogues begun; none: 3 n + 20.")
+    base_url: str | None = None
+    max_concurrency: Positive = 64
+    attempt_timeout: float = Field(default=300, gt=0, description="Seconds for one attempt of a call.")
+    dialogue_timeout: float = Field(default=3600, gt=0, description="Seconds for one dialogue.")
+    retries: int = Field(default=7, ge=0, description="Further attempts after a transient failure.")
+
+    @property
+    def candidate_ceiling(self) -> int:
+        return self.max_candidates if self.max_candidates is not None else 3 * self.n + 20
+
+    def model_names(self) -> tuple[str, ...]:
+        """Every model that a role names, the run's own first."""
+        named = [self.model] if self.model is not None else []
+        named += [name for _, role in self.roles.items() for name in role.models]
+        return tuple(dict.fromkeys(named))
+
+    def what(self) -> dict[str, Any]:
+        """The part that determines the data set, next to the catalogue's content and the prompts'."""
+        return self.model_dump(
+            mode="json",
+            include={"seed", "sampler", "dialogue", "roles", "model", "tool_calls", "mistakes"},
+        )
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """Merge the defaults, a YAML file and the command line's flags.
+
+    Args:
+        file: YAML with the fields of :class:`RunConfig`, or None.
+        flags: What the command line sets; None stands for not set. A dotted key reaches into a section.
+
+    Raises:
+        UsageError: The file cannot be read, or a field is unknown or has a wrong value.
+    """
+    merged = _read_yaml(file) if file is not None else {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        *sections, field = name.split(".")
+        target = merged
+        for section in sections:
+            target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise UsageError(f"{file}: {section} must hold fields")
+        target[field] = value
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(step) for step in problem['loc']) or 'configuration'}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        where = f"{file}: " if file is not None else ""
+        raise UsageError(
+            f"{where}{problems}", hint="toolflow synth --help lists the options and what they take."
+        ) from None
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{file} must hold fields such as 'n: 100'")
+    return content

@@ -1,0 +1,1 @@
+"""Export: a run's data set in the formats that trainers read."""

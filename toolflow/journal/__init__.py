@@ -1,0 +1,1 @@
+"""The run directory, the call journal, and replay."""
