@@ -12,7 +12,7 @@ _ESCAPES = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text without terminal escapes, control characters and direction overrides; line breaks and tabs stay."""
+    r"""The text without terminal escapes, control characters and direction overrides; \n and \t stay."""
     text = _ESCAPES.sub("", text)
     if text.isprintable():
         return text

@@ -16,8 +16,8 @@ REHEARSAL: Final = "rehearsal"
 """Name of the rehearsal model, in process and over HTTP."""
 
 _NOTHING_CONFIGURED: Final = (
-    "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show and "
-    "load the machine; they are not for training. For a real model give --model NAME --base-url URL, or set "
+    "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show "
+    "and load the machine; they are not for training. For a real model give --model NAME --base-url URL, or set "
     "OPENAI_API_KEY."
 )
 
