@@ -14,7 +14,7 @@ from toolflow.agents.transcript import SpokenTranscript
 from toolflow.agents.voice import UnusableReply, Voice, read_json
 from toolflow.catalog.tool import function_name
 from toolflow.dialogue.message import Message
-from toolflow.dialogue.plan import Goal, Plan
+from toolflow.dialogue.plan import Goal, Plan, field_steps
 from toolflow.dialogue.plan_rules import PlanLimits, plan_problems
 from toolflow.dialogue.scenario import EMPHASIS, Scenario
 from toolflow.errors import AgentError
@@ -228,8 +228,7 @@ def _broken_premises(goal: Goal, results: Mapping[str, Sequence[object]]) -> Ite
 def _holds(value: Any, path: str) -> bool:
     """Whether a result holds a value at a dotted path; lists are looked into."""
     values = [value]
-    for step in path.replace("[]", "").split("."):
+    for step in field_steps(path):
         values = [item for value in values for item in (value if isinstance(value, list) else [value])]
-        if step and not step.isdigit():
-            values = [value[step] for value in values if isinstance(value, dict) and step in value]
+        values = [value[step] for value in values if isinstance(value, dict) and step in value]
     return any(value not in (None, "", []) for value in values)

@@ -5,9 +5,17 @@ A plan is written by a model as JSON, so its shape is a pydantic model; it is fr
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_INDEX = re.compile(r"\[\w*\]")
+
+
+def field_steps(path: str) -> list[str]:
+    """The keys along a dotted path into a result; list positions (``[]``, ``[0]``, ``.0``) are passed over."""
+    return [step for step in _INDEX.sub("", path).split(".") if step and not step.isdigit()]
 
 
 class _Frozen(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from toolflow.catalog.tool import Schema, Tool
-from toolflow.dialogue.plan import Plan, PlannedArgument, PlannedCall
+from toolflow.dialogue.plan import Plan, PlannedArgument, PlannedCall, field_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,7 @@ def _result_problems(argument: PlannedArgument, called: Sequence[Tool]) -> Itera
     returns = producers[-1].returns
     if returns is None or argument.from_field is None:
         return
-    steps = [step for step in argument.from_field.replace("[]", "").split(".") if step and not step.isdigit()]
-    if not _has_path(returns, returns, steps, depth=0):
+    if not _has_path(returns, returns, field_steps(argument.from_field), depth=0):
         yield f"{argument.name!r}: {argument.from_tool} returns no field {argument.from_field!r}"
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from toolflow.dialogue.message import Message
 from toolflow.runtime.events import AssistantSpoke, Event
 from toolflow.runtime.mailbox import Mailbox

@@ -6,6 +6,7 @@ import asyncio
 from typing import ClassVar
 
 import pytest
+
 from toolflow.dialogue.message import Message
 from toolflow.dialogue.plan import Goal, Plan
 from toolflow.errors import (
@@ -122,9 +123,7 @@ def test_what_every_scene_would_meet_is_raised(trouble: Exception) -> None:
 
 def test_cancelling_a_scene_leaves_no_task_behind() -> None:
     async def main() -> set[asyncio.Task[object]]:
-        scene = asyncio.create_task(
-            simulate(Bus(lambda: 0.0), 0, [Planner(), User(), Assistant(pause=1000)])
-        )
+        scene = asyncio.create_task(simulate(Bus(lambda: 0.0), 0, [Planner(), User(), Assistant(pause=1000)]))
         await asyncio.sleep(1)
         scene.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,156 @@
+"""The journal keeps completed calls, gives them back, and refuses to mix runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from toolflow.dialogue.message import Message, ToolCall
+from toolflow.errors import PermanentLLMError, RunDirectoryError
+from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
+from toolflow.journal.replay import JournalledModel, request_hash
+from toolflow.llm.chat import CallKey, Completion, Request, Usage
+from toolflow.runtime.testing import run_virtual
+
+CALL = ToolCall("call_1", "get_weather", '{"city": "Oslo"}')
+REPLY = Completion(Message("assistant", "Let me see.", (CALL,)), "tool_calls", Usage(12, 5), "model-1")
+
+
+class Counted:
+    """Answers every request alike, and counts them."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked += 1
+        return REPLY
+
+
+def request(dialogue: int = 0, position: int = 0, text: str = "hello") -> Request:
+    return Request(CallKey(dialogue, "user", position), "model-1", (Message("user", text),))
+
+
+def test_a_completed_call_is_not_paid_twice(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def process(model: Counted) -> list[Completion]:
+        with SqliteJournal(path) as journal:
+            journalled = JournalledModel(model, journal)
+            journalled.begin(3)
+            return [await journalled.complete(request(3, position)) for position in range(4)]
+
+    first, second = Counted(), Counted()
+    assert asyncio.run(process(first)) == asyncio.run(process(second)) == [REPLY] * 4
+    assert (first.asked, second.asked) == (4, 0)
+
+
+def test_many_calls_at_once_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def process() -> dict[str, int]:
+        with SqliteJournal(path) as journal:
+            model = JournalledModel(Counted(), journal)
+            async with asyncio.TaskGroup() as group:
+                for dialogue in range(50):
+                    for position in range(10):
+                        group.create_task(model.complete(request(dialogue, position)))
+            return journal.totals()
+
+    assert asyncio.run(process()) == {"calls": 500, "prompt_tokens": 6000, "completion_tokens": 2500}
+
+
+def test_a_call_is_durable_before_it_is_answered(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def process() -> int:
+        with SqliteJournal(path) as journal:
+            await JournalledModel(Counted(), journal).complete(request())
+            other = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            try:
+                count: int = other.execute("SELECT count(*) FROM calls").fetchone()[0]
+            finally:
+                other.close()
+            return count
+
+    assert asyncio.run(process()) == 1
+
+
+def test_another_request_under_the_same_key_is_refused() -> None:
+    async def main() -> None:
+        journal = MemoryJournal()
+        await JournalledModel(Counted(), journal).complete(request(text="hello"))
+        resumed = JournalledModel(Counted(), journal)
+        resumed.begin(0)
+        with pytest.raises(RunDirectoryError, match="another request for user call 0"):
+            await resumed.complete(request(text="good evening"))
+
+    run_virtual(main())
+
+
+def test_a_failed_call_is_not_kept() -> None:
+    class Refusing:
+        async def complete(self, request: Request) -> Completion:
+            raise PermanentLLMError("no")
+
+    async def main() -> CallJournal:
+        journal = MemoryJournal()
+        with pytest.raises(PermanentLLMError):
+            await JournalledModel(Refusing(), journal).complete(request())
+        return journal
+
+    assert run_virtual(main()).calls_of(0) == {}
+
+
+def test_draining_finishes_calls_in_flight_and_sends_no_more() -> None:
+    class Slow(Counted):
+        async def complete(self, request: Request) -> Completion:
+            await asyncio.sleep(10)
+            return await super().complete(request)
+
+    async def main() -> tuple[int, int]:
+        journal, slow = MemoryJournal(), Slow()
+        model = JournalledModel(slow, journal)
+        running = asyncio.create_task(model.complete(request(0)))
+        await asyncio.sleep(1)
+        draining = asyncio.create_task(model.drain())
+        await asyncio.sleep(1)
+        held_back = asyncio.create_task(model.complete(request(1)))
+        await draining
+        assert running.done()
+        held_back.cancel()
+        return slow.asked, len(journal.records)
+
+    assert run_virtual(main()) == (1, 1)
+
+
+@pytest.mark.parametrize("change", ["text", "seed", "model"])
+def test_the_hash_sees_what_the_model_is_told(change: str) -> None:
+    base = request()
+    changed = {
+        "text": request(text="bye"),
+        "seed": replace(base, seed=1),
+        "model": replace(base, model="model-2"),
+    }[change]
+    assert request_hash(base) != request_hash(changed)
+    assert request_hash(base) == request_hash(replace(base, key=CallKey(9, "tool", 9)))
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(b"not a database, and long enough to be looked at" * 40)
+    with pytest.raises(RunDirectoryError, match=r"journal\.sqlite: file is not a database"):
+        SqliteJournal(path)
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RunDirectoryError, match="journal schema 99"):
+        SqliteJournal(path)
