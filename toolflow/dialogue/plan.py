@@ -14,7 +14,7 @@ _INDEX = re.compile(r"\[\w*\]")
 
 
 def field_steps(path: str) -> list[str]:
-    """The keys along a dotted path into a result; list positions (``[]``, ``[0]``, ``.0``) are passed over."""
+    """The keys along a dotted path into a result, without list positions (``[]``, ``[0]``, ``.0``)."""
     return [step for step in _INDEX.sub("", path).split(".") if step and not step.isdigit()]
 
 
