@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import toolflow
-from toolflow.cli import export, graph, model, provider, synth, tools
+from toolflow.cli import explain, export, graph, model, provider, synth, tools
 from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
 
 FAILURE = 1
@@ -30,6 +30,7 @@ app.command()(synth.synth)
 app.add_typer(tools.app, name="tools")
 app.add_typer(graph.app, name="graph")
 app.command()(export.export)
+app.command()(explain.explain)
 app.command()(provider.provider)
 app.add_typer(model.app, name="model")
 

@@ -173,6 +173,23 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 raise RunDirectoryError(f"{path}:{number}: {error}") from error
 
 
+def find_dialogue(run: Path, wanted: str | None) -> dict[str, Any] | None:
+    """A line of dialogues.jsonl or rejected.jsonl by id or index; the first accepted one where none is named.
+
+    Raises:
+        RunDirectoryError: The folder holds no run.
+    """
+    if not (run / "run.json").exists():
+        raise RunDirectoryError(f"{run} holds no run", hint="Name the folder given to toolflow synth -o.")
+    if wanted is not None and wanted.isdigit():
+        wanted = f"d{int(wanted):07d}"
+    for name in ("dialogues.jsonl", "rejected.jsonl") if wanted else ("dialogues.jsonl",):
+        for line in read_lines(run / name):
+            if wanted is None or line["id"] == wanted:
+                return line
+    return None
+
+
 def _appending(path: Path) -> BinaryIO:
     """Open a JSONL file for appending, without buffering; a last line that was torn by a crash is cut off."""
     file = path.open("a+b", buffering=0)

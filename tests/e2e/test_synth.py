@@ -1,0 +1,172 @@
+"""The main job end to end: the installed command, the sample catalogue, the rehearsal model."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Command
+from tests.e2e.validation import assert_valid, lines, shares
+
+
+@pytest.fixture(scope="module")
+def run(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 60 dialogues with nothing configured."""
+    folder = tmp_path_factory.mktemp("synth") / "run"
+    done = command("synth", "-n", 60, "-o", folder)
+    assert done.returncode == 0, done.stderr
+    assert "rehearsal model answers" in done.stderr
+    assert "sample catalogue" in done.stderr
+    return folder
+
+
+def test_every_line_is_a_valid_dialogue(run: Path) -> None:
+    dialogues = lines(run / "dialogues.jsonl")
+    assert len(dialogues) == 60
+    assert len({line["id"] for line in dialogues}) == 60
+    for line in dialogues:
+        assert_valid(line)
+        assert line["metadata"]["rehearsal"] is True
+        assert 4 <= len(line["plan"]["goals"]) <= 7
+
+
+def test_dialogues_chain_reuse_and_ask(run: Path) -> None:
+    measured = shares(lines(run / "dialogues.jsonl"))
+    assert measured.two_tools >= 1 / 2
+    assert measured.reuses_a_result >= 1 / 3
+    assert measured.asks >= 1 / 10
+
+
+def test_the_summary_adds_up(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    rejected = lines(run / "rejected.jsonl")
+    assert summary["dialogues"]["accepted"] == summary["dialogues"]["target"] == 60
+    assert summary["dialogues"]["rejected"] + summary["dialogues"]["failed"] == len(rejected)
+    assert sum(summary["reasons"].values()) == len(rejected)
+    assert summary["calls"]["completed"] > 60 * 8
+    assert summary["tokens"]["prompt"] > summary["tokens"]["completion"] > 0
+    assert summary["rehearsal"] is True
+    assert all(line["reason"] and line["stage"] for line in rejected)
+
+
+def test_the_run_says_what_it_was_made_from(run: Path) -> None:
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["fingerprint"]["seed"] == 0
+    assert set(facts["fingerprint"]["prompts"]) == {"planner", "user", "assistant", "tool"}
+    assert re.fullmatch("[0-9a-f]{16,}", facts["fingerprint"]["catalogue"]["hash"])
+
+
+@pytest.mark.parametrize("concurrency", [1, 7])
+def test_the_data_set_does_not_depend_on_concurrency(
+    run: Path, command: Command, tmp_path: Path, concurrency: int
+) -> None:
+    other = tmp_path / "run"
+    done = command("synth", "-n", 60, "-o", other, "--max-concurrency", concurrency, "--display", "none")
+    assert done.returncode == 0, done.stderr
+
+    def content(folder: Path) -> list[str]:
+        return sorted((folder / "dialogues.jsonl").read_text("utf-8").splitlines())
+
+    assert content(run) == content(other)
+    for folder in (run, other):
+        assert command("export", folder, "-o", folder / "openai.jsonl").returncode == 0
+    assert (run / "openai.jsonl").read_bytes() == (other / "openai.jsonl").read_bytes()
+
+
+def test_the_rehearsal_model_says_the_same_over_http(
+    run: Path, command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    server = start("provider", "--port", 0)
+    assert server.stdout is not None
+    url = re.search(r"http://\S+", server.stdout.readline())
+    assert url is not None
+    arguments = ("--model", "rehearsal", "--base-url", url[0], "--tool-calls", "native")
+    done = command("synth", "-n", 15, "-o", tmp_path / "run", *arguments)
+    assert done.returncode == 0, done.stderr
+    over_http = {line["id"]: line for line in lines(tmp_path / "run" / "dialogues.jsonl")}
+    in_process = {line["id"]: line for line in lines(run / "dialogues.jsonl")}
+    assert over_http == {dialogue_id: in_process[dialogue_id] for dialogue_id in over_http}
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(20) == 0
+
+
+def test_the_same_command_again_has_nothing_to_do(run: Path, command: Command) -> None:
+    before = (run / "dialogues.jsonl").read_bytes()
+    done = command("synth", "-n", 60, "-o", run, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["dialogues"]["accepted"] == 60
+    assert (run / "dialogues.jsonl").read_bytes() == before
+
+
+def test_another_seed_is_refused_with_the_difference(run: Path, command: Command) -> None:
+    done = command("synth", "-n", 60, "-o", run, "--seed", 5)
+    assert done.returncode == 2
+    assert "seed: 0 there, 5 here" in done.stderr
+
+
+def test_an_interrupted_run_is_continued_to_the_same_data_set(
+    run: Path, command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    process = start("synth", "-n", 60, "-o", folder, "--max-concurrency", 2, "--display", "none")
+    journal = folder / "journal.sqlite-wal"
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size > 100_000):
+        pass  # until the run is well under way
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) in {130, 0}
+    done = command("synth", "-n", 60, "-o", folder, "--display", "none")
+    assert done.returncode == 0, done.stderr
+
+    def content(folder: Path) -> list[str]:
+        return sorted((folder / "dialogues.jsonl").read_text("utf-8").splitlines())
+
+    assert content(folder) == content(run)
+
+
+def test_candidates_that_are_used_up_end_the_run_with_3(command: Command, tmp_path: Path) -> None:
+    done = command("synth", "-n", 10, "-o", tmp_path / "run", "--max-candidates", 4)
+    assert done.returncode == 3
+    assert "candidates are used up" in done.stderr
+
+
+def test_calls_through_json_work_as_well(command: Command, tmp_path: Path) -> None:
+    done = command("synth", "-n", 10, "-o", tmp_path / "run", "--tool-calls", "json")
+    assert done.returncode == 0, done.stderr
+    for line in lines(tmp_path / "run" / "dialogues.jsonl"):
+        assert_valid(line)
+
+
+def test_a_dry_run_makes_nothing(command: Command, tmp_path: Path) -> None:
+    done = command("synth", "-n", 10, "-o", tmp_path / "run", "--dry-run", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["dialogues"] == 10
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dialogue_is_explained(run: Path, command: Command) -> None:
+    done = command("explain", run)
+    assert done.returncode == 0
+    assert "user" in done.stdout
+    assert "assistant" in done.stdout
+    rejected = lines(run / "rejected.jsonl")
+    if rejected:
+        shown = command("explain", run, rejected[0]["id"])
+        assert rejected[0]["reason"] in shown.stdout
+    missing = command("explain", run, "999999")
+    assert missing.returncode == 2
+    assert "holds no dialogue 999999" in missing.stderr
+
+
+def test_models_per_role_are_drawn_by_seed(command: Command, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("n: 12\nroles:\n  user:\n    model: [rehearsal, rehearsal-b]\n    temperature: 1.0\n")
+    done = command("synth", "--config", config, "-o", tmp_path / "run", "--model", "rehearsal")
+    # A model that is not the rehearsal model needs an endpoint, and none is configured.
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
