@@ -163,10 +163,21 @@ def test_a_dialogue_is_explained(run: Path, command: Command) -> None:
     assert "holds no dialogue 999999" in missing.stderr
 
 
-def test_models_per_role_are_drawn_by_seed(command: Command, tmp_path: Path) -> None:
+def test_models_per_role_are_drawn_by_seed(
+    command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    server = start("provider", "--port", 0)
+    assert server.stdout is not None
+    url = re.search(r"http://\S+", server.stdout.readline())
+    assert url is not None
     config = tmp_path / "config.yaml"
     config.write_text("n: 12\nroles:\n  user:\n    model: [rehearsal, rehearsal-b]\n    temperature: 1.0\n")
-    done = command("synth", "--config", config, "-o", tmp_path / "run", "--model", "rehearsal")
-    # A model that is not the rehearsal model needs an endpoint, and none is configured.
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
+    arguments = ("synth", "--config", config, "--model", "rehearsal")
+    unreachable = command(*arguments, "-o", tmp_path / "nowhere")
+    assert unreachable.returncode == 2
+    assert "no endpoint is configured for rehearsal-b" in unreachable.stderr
+    done = command(*arguments, "-o", tmp_path / "run", "--base-url", url[0])
+    assert done.returncode == 0, done.stderr
+    models = [line["metadata"]["models"] for line in lines(tmp_path / "run" / "dialogues.jsonl")]
+    assert {cast["user"] for cast in models} == {"rehearsal", "rehearsal-b"}
+    assert {cast["assistant"] for cast in models} == {"rehearsal"}

@@ -104,7 +104,7 @@ def _scalars(value: Any) -> set[str]:
 
 
 def _asks(line: Mapping[str, Any]) -> bool:
-    """Whether the assistant asks for something it needs: a question before it can call, and a call after it."""
+    """Whether the assistant asks for what it needs: a question, an answer, and then a call."""
     messages = line["messages"]
     for place, message in enumerate(messages[:-2]):
         asks = message["role"] == "assistant" and "?" in (message["content"] or "")

@@ -70,6 +70,11 @@ async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncIte
             ):
                 yield connection
             return
+    if config.base_url is None and not _names_endpoint(environment):
+        raise UsageError(
+            f"no endpoint is configured for {', '.join(sorted(names - {REHEARSAL}))}",
+            hint="Give --base-url URL, or set OPENAI_API_KEY for OpenAI's own.",
+        )
     endpoint = Endpoint.from_environment(environment, config.base_url)
     async with _closing(await _remote(config, endpoint)) as connection:
         yield connection
