@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from toolflow.agents.formats import ASSISTANT_TURN, JsonReply
+from toolflow.agents.formats import JsonReply, assistant_turn_format
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.voice import UnusableReply, Voice, read_json
 from toolflow.catalog.tool import Tool, encode_json
@@ -54,6 +54,7 @@ class Assistant(Agent):
         self._style = style
         self._most_rounds = most_rounds
         self._calls_made = 0
+        self._format = assistant_turn_format(list(tools.values())) if style == "json" else None
         system = prompts.render("assistant", "system")
         if style == "json":
             offer = prompts.render("assistant", "json_mode", tools=list(tools.values()))
@@ -83,7 +84,7 @@ class Assistant(Agent):
             reason="invalid_tool_call",
             tools=tuple(self._tools.values()) if native else (),
             tool_choice="none" if must_answer else "auto",
-            response_format=None if native else ASSISTANT_TURN,
+            response_format=self._format,
         )
 
     def _read(self, completion: Completion, *, must_answer: bool) -> Message:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from toolflow.catalog.tool import Tool
-from toolflow.dialogue.plan import Goal, Plan
+from toolflow.catalog.tool import Schema, Tool
+from toolflow.dialogue.plan import ArgumentSource, GoalKind
+from toolflow.dialogue.plan_rules import PlanLimits
 from toolflow.llm.chat import ResponseFormat
 
 UserStatus = Literal["continue", "next_goal", "finished", "gave_up"]
@@ -38,10 +39,71 @@ class JsonReply(BaseModel):
     reply: str = ""
 
 
-PLAN: Final = ResponseFormat("plan", Plan.model_json_schema())
-GOAL: Final = ResponseFormat("goal", Goal.model_json_schema())
-USER_TURN: Final = ResponseFormat("user_turn", UserReply.model_json_schema())
-ASSISTANT_TURN: Final = ResponseFormat("assistant_turn", JsonReply.model_json_schema())
+def plan_format(tools: Sequence[Tool], limits: PlanLimits) -> ResponseFormat:
+    """The format of a plan over these tools.
+
+    An endpoint that decodes under a schema can then name no other tool, leave out no required parameter and
+    write no value of a wrong type: what the rules would send back is not written in the first place.
+    """
+    schema = {
+        "type": "object",
+        "properties": {
+            "topic": {"type": "string", "minLength": 1},
+            "goals": {
+                "type": "array",
+                "items": {"anyOf": [_tool_goal(tools), _CHAT_GOAL]},
+                "minItems": limits.fewest_goals,
+                "maxItems": limits.most_goals,
+            },
+        },
+        "required": ["topic", "goals"],
+        "additionalProperties": False,
+    }
+    return ResponseFormat("plan", schema)
+
+
+def goal_format(tools: Sequence[Tool], kind: GoalKind) -> ResponseFormat:
+    """The format of one goal that keeps its kind."""
+    return ResponseFormat("goal", _tool_goal(tools) if kind == "tool" else _CHAT_GOAL)
+
+
+def user_turn_format(*, begun: bool, more: bool) -> ResponseFormat:
+    """The format of a user's turn.
+
+    Args:
+        begun: Whether there is a current goal: without one the user can only open the next.
+        more: Whether there is a next goal.
+    """
+    statuses: list[UserStatus] = ["continue"] if begun else []
+    statuses += ["next_goal"] if more else ["finished"]
+    statuses += ["gave_up"] if begun else []
+    schema = {
+        "type": "object",
+        "properties": {"status": {"type": "string", "enum": statuses}, "message": {"type": "string"}},
+        "required": ["status", "message"],
+        "additionalProperties": False,
+    }
+    return ResponseFormat("user_turn", schema)
+
+
+def assistant_turn_format(tools: Sequence[Tool]) -> ResponseFormat:
+    """The format of an assistant's turn where tools are called through JSON."""
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": tool.function_name}, "arguments": _bare(tool.parameters)},
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for tool in tools
+    ]
+    schema = {
+        "type": "object",
+        "properties": {"calls": {"type": "array", "items": {"anyOf": calls}}, "reply": {"type": "string"}},
+        "required": ["calls", "reply"],
+        "additionalProperties": False,
+    }
+    return ResponseFormat("assistant_turn", schema)
 
 
 def result_format(tool: Tool) -> tuple[ResponseFormat, bool]:
@@ -58,3 +120,88 @@ def result_format(tool: Tool) -> tuple[ResponseFormat, bool]:
     if "$defs" in inner:
         schema["$defs"] = inner["$defs"]
     return ResponseFormat("tool_result", schema), True
+
+
+_CHAT_GOAL: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "kind": {"const": "chat"},
+        "request": {"type": "string", "minLength": 1},
+        "calls": {"type": "array", "items": {}, "maxItems": 0},
+    },
+    "required": ["kind", "request"],
+    "additionalProperties": False,
+}
+_NULLABLE_TEXT: Final[Schema] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+
+
+def _tool_goal(tools: Sequence[Tool]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "kind": {"const": "tool"},
+            "request": {"type": "string", "minLength": 1},
+            "calls": {
+                "type": "array",
+                "items": {"anyOf": [_planned_call(tool) for tool in tools]},
+                "minItems": 1,
+            },
+        },
+        "required": ["kind", "request", "calls"],
+        "additionalProperties": False,
+    }
+
+
+def _planned_call(tool: Tool) -> Schema:
+    required = [_planned_argument(name, tool) for name in tool.required]
+    optional = [_planned_argument(name, tool) for name in tool.properties if name not in tool.required]
+    arguments: dict[str, Any] = {
+        "type": "array",
+        "minItems": len(required),
+        "maxItems": len(required) + len(optional),
+    }
+    if required:
+        arguments["prefixItems"] = required
+    arguments["items"] = {"anyOf": optional} if optional else False
+    return {
+        "type": "object",
+        "properties": {"tool": {"const": tool.function_name}, "arguments": arguments},
+        "required": ["tool", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _planned_argument(name: str, tool: Tool) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": name},
+            "source": {"type": "string", "enum": list(get_args(ArgumentSource))},
+            "value": {"anyOf": [_bare(tool.properties[name]), {"type": "null"}]},
+            "withheld": {"type": "boolean"},
+            "from_tool": _NULLABLE_TEXT,
+            "from_field": _NULLABLE_TEXT,
+        },
+        "required": ["name", "source", "value"],
+        "additionalProperties": False,
+    }
+
+
+_DECODED: Final = ("type", "enum", "const", "required", "minItems", "maxItems", "minimum", "maximum")
+
+
+def _bare(schema: object) -> Schema:
+    """The part of a schema that every constrained decoder knows; what is left out is checked afterwards.
+
+    References are left open: they point into a root that the schema is no longer in.
+    """
+    if not isinstance(schema, Mapping) or "$ref" in schema:
+        return {}
+    bare: dict[str, Any] = {word: schema[word] for word in _DECODED if word in schema}
+    if isinstance(schema.get("properties"), Mapping):
+        bare["properties"] = {name: _bare(inner) for name, inner in schema["properties"].items()}
+        if schema.get("type") == "object":
+            bare["additionalProperties"] = False
+    if "items" in schema:
+        bare["items"] = _bare(schema["items"])
+    return bare

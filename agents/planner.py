@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from toolflow.agents.formats import GOAL, PLAN
+from toolflow.agents.formats import goal_format, plan_format
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.transcript import SpokenTranscript
 from toolflow.agents.voice import UnusableReply, Voice, read_json
 from toolflow.catalog.tool import function_name
 from toolflow.dialogue.message import Message
-from toolflow.dialogue.plan import Goal, Plan, field_steps
+from toolflow.dialogue.plan import Goal, GoalKind, Plan, field_steps
 from toolflow.dialogue.plan_rules import PlanLimits, plan_problems
 from toolflow.dialogue.scenario import EMPHASIS, Scenario
 from toolflow.errors import AgentError
@@ -152,7 +152,11 @@ class Planner(Agent):
             ),
         )
         return await self._voice.ask(
-            messages, read=self._read_plan, repair=self._repair, reason="invalid_plan", response_format=PLAN
+            messages,
+            read=self._read_plan,
+            repair=self._repair,
+            reason="invalid_plan",
+            response_format=plan_format(self._tool_set.tools, self._limits),
         )
 
     def _read_plan(self, completion: Completion) -> Plan:
@@ -193,14 +197,14 @@ class Planner(Agent):
                 read=partial(self._read_goal, goal.kind),
                 repair=self._repair,
                 reason="invalid_goal",
-                response_format=GOAL,
+                response_format=goal_format(self._tool_set.tools, goal.kind),
             )
         except AgentError:
             return  # the goal as planned is still something that a person may want
         self._goals[position] = adjusted
         await self.publish(GoalAdjusted(position, adjusted))
 
-    def _read_goal(self, kind: str, completion: Completion) -> Goal:
+    def _read_goal(self, kind: GoalKind, completion: Completion) -> Goal:
         goal = read_json(Goal, completion.message.content)
         offered = {tool.function_name for tool in self._tool_set.tools}
         problems = [f"there is no tool {call.tool!r}" for call in goal.calls if call.tool not in offered]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
-from toolflow.agents.formats import USER_TURN, UserReply
+from toolflow.agents.formats import UserReply, user_turn_format
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.transcript import SpokenTranscript
 from toolflow.agents.voice import UnusableReply, Voice, read_json
@@ -69,7 +69,9 @@ class User(Agent):
             read=partial(_read_reply, goals),
             repair=self._repair,
             reason="invalid_user_turn",
-            response_format=USER_TURN,
+            response_format=user_turn_format(
+                begun=goals.current is not None, more=goals.upcoming is not None
+            ),
         )
         if reply.status in {"finished", "gave_up"}:
             await self.publish(UserDone(gave_up=reply.status == "gave_up"))

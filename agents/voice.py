@@ -90,6 +90,7 @@ class Voice:
         position = self._next_position
         self._next_position += 1 + self._repairs
         shown = tuple(messages)
+        problems: list[str] = []
         for attempt in range(1 + self._repairs):
             key = CallKey(self._dialogue, self._role, position + attempt)
             completion = await self._model.complete(

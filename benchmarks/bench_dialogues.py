@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from toolflow.runtime.loop import run
 
 
 @contextmanager
-def server(latency: float) -> Iterator[int]:
+def server(latency: float) -> Generator[int]:
     """A server of canned replies; its port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.six_calls", str(latency)],

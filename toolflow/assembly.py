@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
@@ -163,7 +163,7 @@ async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], 
 
 
 @contextmanager
-def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Iterator[None]:
+def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Generator[None]:
     """First signal: let the calls in flight finish. Second: stop at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +100,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @contextmanager
-def endpoint(complete: Handler, *, models: Handler | None = None) -> Iterator[str]:
+def endpoint(complete: Handler, *, models: Handler | None = None) -> Generator[str]:
     """A real server on loopback that behaves as told; its base URL."""
 
     async def listing(_request: web.Request) -> web.Response:

@@ -34,7 +34,7 @@ from toolflow.runtime.bus import Bus
 from toolflow.runtime.testing import run_virtual
 
 TOOL = Tool("ping", "Ping a host.", {"type": "object", "properties": {}}, {"type": "object"})
-PLAN = {
+PLAN: dict[str, object] = {
     "topic": "a server",
     "goals": [{"kind": "tool", "request": "The user pings the host.", "calls": [{"tool": "ping"}]}],
 }
@@ -43,7 +43,7 @@ PLAN = {
 def reply(request: Request, *, leaves: bool) -> Completion:
     """A dialogue of one goal and six calls; where the user leaves, it calls no tool and is rejected."""
     role, position = request.key.role, request.key.position // 3
-    content: dict[str, object] | str
+    content: object
     if role == "planner":
         content = PLAN
     elif role == "tool":

@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ArgumentSource = Literal["user", "result", "default"]
+GoalKind = Literal["tool", "chat"]
+
 _INDEX = re.compile(r"\[\w*\]")
 
 
@@ -26,7 +29,7 @@ class PlannedArgument(_Frozen):
     """Where one argument of a planned call comes from."""
 
     name: str = Field(description="Name of a parameter of the tool.")
-    source: Literal["user", "result", "default"] = Field(
+    source: ArgumentSource = Field(
         description="user: the user says it. result: an earlier call returned it. "
         "default: the parameter's documented default."
     )
@@ -58,7 +61,7 @@ class Goal(_Frozen):
     ``kind`` is ``tool`` where the request needs tool calls and ``chat`` where it needs none.
     """
 
-    kind: Literal["tool", "chat"]
+    kind: GoalKind
     request: str = Field(
         min_length=1,
         description="What the user wants, in one sentence about the user, naming no tool.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -42,7 +42,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncIterator[Connection]:
+async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncGenerator[Connection]:
     """Open the way to the models that a configuration names.
 
     With neither a model nor an endpoint nor OpenAI's variables set, the rehearsal model answers in process.
@@ -129,7 +129,7 @@ async def _remote(config: RunConfig, endpoint: Endpoint) -> Connection:
 
 
 @asynccontextmanager
-async def _closing(connection: Connection) -> AsyncIterator[Connection]:
+async def _closing(connection: Connection) -> AsyncGenerator[Connection]:
     try:
         yield connection
     finally:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue_files import write_document, write_lines
 
+from tests.unit.catalog.catalogue_files import write_document, write_lines
 from toolflow.catalog.formats import FORMATS
 from toolflow.catalog.load import load_catalogue
 from toolflow.catalog.tool import Tool

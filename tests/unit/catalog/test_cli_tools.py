@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogue_files import write_lines
 from typer.testing import CliRunner, Result
 
+from tests.unit.catalog.catalogue_files import write_lines
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.cli.tools import app
 from toolflow.errors import CatalogueError
