@@ -74,9 +74,9 @@ def user_turn_format(*, begun: bool, more: bool) -> ResponseFormat:
         begun: Whether there is a current goal: without one the user can only open the next.
         more: Whether there is a next goal.
     """
-    statuses: list[UserStatus] = ["continue"] if begun else []
-    statuses += ["next_goal"] if more else ["finished"]
-    statuses += ["gave_up"] if begun else []
+    statuses: list[UserStatus] = ["next_goal" if more else "finished"]
+    if begun:
+        statuses += ["continue", "gave_up"]
     schema = {
         "type": "object",
         "properties": {"status": {"type": "string", "enum": statuses}, "message": {"type": "string"}},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -31,19 +29,11 @@ def provider(
     """
     from toolflow.llm.providers.rehearsal import RehearsalProvider
     from toolflow.llm.server import serve
+    from toolflow.runtime.loop import run
 
     rehearsal = RehearsalProvider() if mistakes is None else RehearsalProvider(mistakes=mistakes)
-    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-        runner.run(serve(rehearsal, host=host, port=port, ready=_announce))
+    run(serve(rehearsal, host=host, port=port, ready=_announce))
 
 
 def _announce(base_url: str) -> None:
     typer.echo(f"Serving the rehearsal model at {base_url} (Ctrl-C stops)")
-
-
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -1,0 +1,209 @@
+"""The gate, on schedules that hypothesis draws: never too many in flight, right order, no permit lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolflow.errors import UsageError
+from toolflow.llm.chat import CallKey, Request
+from toolflow.llm.gate import FixedGate, GateStatistics
+
+Operation = tuple[str, int]
+
+operations = st.lists(
+    st.tuples(st.sampled_from(["ask", "step", "leave", "cancel"]), st.integers(0, 3)), max_size=60
+)
+
+
+def request_of(dialogue: int) -> Request:
+    return Request(CallKey(dialogue, "user", 0), "m", ())
+
+
+async def settle() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+class Crowd:
+    """Tasks that take a permit and hold it until told to leave."""
+
+    def __init__(self, limit: int) -> None:
+        self.gate = FixedGate(limit)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.leave: list[asyncio.Event] = []
+        self.dialogues: list[int] = []
+        self.granted: list[int] = []
+        self.holding: set[int] = set()
+        self.most = 0
+
+    def ask(self, dialogue: int) -> None:
+        number = len(self.tasks)
+        self.dialogues.append(dialogue)
+        self.leave.append(asyncio.Event())
+        self.tasks.append(asyncio.create_task(self._hold(number, dialogue)))
+
+    async def _hold(self, number: int, dialogue: int) -> None:
+        async with self.gate.permit(request_of(dialogue)):
+            self.granted.append(number)
+            self.holding.add(number)
+            self.most = max(self.most, len(self.holding))
+            try:
+                await self.leave[number].wait()
+            finally:
+                self.holding.discard(number)
+
+    def waiting(self) -> list[int]:
+        """Who has not noticed a permit yet, next in turn first."""
+        unserved = [number for number in range(len(self.tasks)) if number not in self.granted]
+        alive = [number for number in unserved if not self.tasks[number].cancelling()]
+        return sorted(alive, key=lambda number: (self.dialogues[number], number))
+
+    async def finish(self) -> None:
+        """Let everybody go on; whoever is still waiting then has been forgotten."""
+        for event in self.leave:
+            event.set()
+        for _ in range(4 * len(self.tasks) + 8):
+            await asyncio.sleep(0)
+        forgotten = [task for task in self.tasks if not task.done()]
+        for task in forgotten:
+            task.cancel()
+        assert not forgotten
+
+
+@settings(deadline=None)
+@given(limit=st.integers(1, 4), schedule=operations)
+def test_permits_go_to_the_oldest_dialogue_and_in_order_inside_it(
+    limit: int, schedule: Sequence[Operation]
+) -> None:
+    async def play() -> None:
+        crowd = Crowd(limit)
+        holding: list[int] = []
+        waiting: list[int] = []
+        granted: list[int] = []
+
+        def hand_on() -> None:
+            while waiting and len(holding) < limit:
+                first = min(waiting, key=lambda number: (crowd.dialogues[number], number))
+                waiting.remove(first)
+                holding.append(first)
+                granted.append(first)
+
+        for name, number in schedule:
+            if name == "ask":
+                waiting.append(len(crowd.tasks))
+                crowd.ask(number)
+            elif name == "leave" and holding:
+                crowd.leave[holding.pop(number % len(holding))].set()
+            elif name == "cancel" and (alive := holding + waiting):
+                chosen = alive[number % len(alive)]
+                crowd.tasks[chosen].cancel()
+                (holding if chosen in holding else waiting).remove(chosen)
+            hand_on()
+            await settle()
+            assert crowd.granted == granted
+            assert crowd.gate.statistics() == GateStatistics(limit, len(holding), len(waiting))
+        await crowd.finish()
+
+    asyncio.run(play())
+
+
+@settings(deadline=None, max_examples=300)
+@given(limit=st.integers(1, 3), schedule=operations)
+def test_no_permit_is_lost_or_doubled_whenever_a_cancellation_comes(
+    limit: int, schedule: Sequence[Operation]
+) -> None:
+    """Nothing settles between the operations here: cancellations meet permits that are on their way."""
+
+    async def play() -> None:
+        crowd = Crowd(limit)
+        cancelled: set[int] = set()
+        for name, number in schedule:
+            holding, waiting = sorted(crowd.holding), crowd.waiting()
+            if name == "ask":
+                crowd.ask(number)
+            elif name == "leave" and holding:
+                crowd.leave[holding[number % len(holding)]].set()
+                # One step, and the permit is on its way to the next in turn.
+                await asyncio.sleep(0)
+            elif name == "cancel" and waiting:
+                chosen = waiting[max(0, number - 2) % len(waiting)]
+                cancelled.add(chosen)
+                crowd.tasks[chosen].cancel()
+            elif name == "step":
+                await asyncio.sleep(0)
+        await crowd.finish()
+        assert crowd.most <= limit
+        assert crowd.gate.statistics() == GateStatistics(limit, 0, 0)
+        assert set(range(len(crowd.tasks))) - cancelled <= set(crowd.granted)
+        assert len(crowd.granted) == len(set(crowd.granted))
+
+    asyncio.run(play())
+
+
+def test_a_permit_granted_in_the_moment_of_cancellation_passes_on() -> None:
+    async def play() -> None:
+        gate = FixedGate(1)
+        await gate.take(0)
+        granted, next_in_line = (asyncio.create_task(gate.take(dialogue)) for dialogue in (1, 2))
+        await settle()
+        gate.give_back()
+        granted.cancel()
+        await settle()
+        assert granted.cancelled()
+        assert next_in_line.done()
+        assert gate.statistics() == GateStatistics(1, 1, 0)
+
+    asyncio.run(play())
+
+
+def test_one_release_wakes_one_waiter() -> None:
+    async def play() -> None:
+        crowd = Crowd(2)
+        for dialogue in range(5):
+            crowd.ask(dialogue)
+        await settle()
+        assert repr(crowd.gate) == "<FixedGate limit=2 in_flight=2 waiting=3>"
+        crowd.leave[1].set()
+        await settle()
+        assert crowd.granted == [0, 1, 2]
+        assert crowd.gate.statistics() == GateStatistics(2, 2, 2)
+        await crowd.finish()
+
+    asyncio.run(play())
+
+
+def test_a_mass_cancellation_does_not_stay_in_memory() -> None:
+    async def play() -> None:
+        crowd = Crowd(1)
+        for _ in range(100):
+            crowd.ask(0)
+        await settle()
+        for task in crowd.tasks[1:]:
+            task.cancel()
+        await settle()
+        assert crowd.gate.statistics() == GateStatistics(1, 1, 0)
+        assert len(crowd.gate._queue) == 0
+        await crowd.finish()
+
+    asyncio.run(play())
+
+
+def test_an_error_inside_gives_the_permit_back() -> None:
+    async def play() -> None:
+        gate = FixedGate(1)
+        with pytest.raises(ValueError, match="inside"):
+            async with gate.permit(request_of(0)):
+                raise ValueError("inside")
+        assert gate.statistics() == GateStatistics(1, 0, 0)
+
+    asyncio.run(play())
+
+
+def test_a_limit_below_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="lets no call through"):
+        FixedGate(0)

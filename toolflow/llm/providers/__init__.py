@@ -1,0 +1,1 @@
+"""Providers: what sends a request, or answers it itself."""

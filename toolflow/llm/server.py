@@ -1,0 +1,147 @@
+"""A provider as an OpenAI-compatible server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import itertools
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Generator
+from typing import NoReturn
+
+from aiohttp import web
+
+from toolflow.errors import LLMError, UsageError
+from toolflow.llm.client import Provider
+from toolflow.llm.served import decode_request, encode_completion, encode_error, error_body
+
+_LARGEST_BODY = 64 * 2**20
+_SHUTDOWN_SECONDS = 10.0
+_JSON = "application/json"
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(provider: Provider, *, model: str = "rehearsal") -> web.Application:
+    """An application that answers ``/v1/chat/completions``, ``/v1/models`` and ``/healthz``.
+
+    Args:
+        provider: Answers the requests, whatever model they name; closed by whoever made it.
+        model: The model that ``/v1/models`` lists.
+    """
+    numbers = itertools.count()
+    models = {
+        "object": "list",
+        "data": [{"id": model, "object": "model", "created": 0, "owned_by": "toolflow"}],
+    }
+
+    async def complete(http_request: web.Request) -> web.Response:
+        try:
+            request = decode_request(await http_request.read())
+            completion = await provider.send(request)
+        except LLMError as error:
+            status, headers, body = encode_error(error)
+            return web.Response(status=status, headers=headers, body=body, content_type=_JSON)
+        answer = encode_completion(completion, request, next(numbers), int(time.time()))
+        return web.Response(body=answer, content_type=_JSON)
+
+    async def list_models(_: web.Request) -> web.Response:
+        return web.json_response(models)
+
+    async def report_health(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_errors_as_json])
+    app.router.add_post("/v1/chat/completions", complete)
+    app.router.add_get("/v1/models", list_models)
+    app.router.add_get("/healthz", report_health)
+    return app
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        body = error_body(f"{request.method} {request.path}: {error.reason}", "invalid_request_error")
+        return web.Response(status=error.status, body=body, content_type=_JSON)
+
+
+async def serve(
+    provider: Provider,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    model: str = "rehearsal",
+    ready: Callable[[str], None] = print,
+) -> None:
+    """Serve until SIGINT or SIGTERM, let the requests in flight finish, and close the provider.
+
+    Args:
+        provider: Answers the requests.
+        host: Address to listen on.
+        port: TCP port; 0 takes a free one.
+        model: The model that ``/v1/models`` lists.
+        ready: Told the base URL once the server listens.
+
+    Raises:
+        UsageError: The address cannot be listened on.
+    """
+    runner = web.AppRunner(
+        create_app(provider, model=model), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except (OSError, OverflowError, UnicodeError) as error:
+            _refuse_address(error, host, port)
+        with _stop_signals() as stopped:
+            ready(_base_url(runner, host))
+            await stopped.wait()
+    finally:
+        await runner.cleanup()
+        await provider.close()
+
+
+def _base_url(runner: web.AppRunner, host: str) -> str:
+    port: int = runner.addresses[0][1]
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+
+
+def _refuse_address(error: Exception, host: str, port: int) -> NoReturn:
+    where = f"cannot listen on {host}:{port}"
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, socket.gaierror | UnicodeError) or number == errno.EADDRNOTAVAIL:
+        reason, hint = "this machine has no such address", "Give --host 127.0.0.1."
+    elif number == errno.EADDRINUSE:
+        reason, hint = "the port is in use", "Give another --port, or 0 for a free one."
+    elif number in {errno.EACCES, errno.EPERM}:
+        reason, hint = "not permitted", "Give a --port of 1024 or more."
+    else:
+        reason, hint = str(error), "Give another --host or --port."
+    raise UsageError(f"{where}: {reason}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Generator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set; afterwards, a second Ctrl-C ends the process as usual."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    handled: list[signal.Signals] = []
+    # Windows has no signal handlers in its loop: there Ctrl-C cancels the task.
+    with contextlib.suppress(NotImplementedError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+            handled.append(number)
+    try:
+        yield stopped
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
