@@ -1,5 +1,6 @@
 """Run every benchmark."""
 
-from benchmarks import bench_dialogues
+from benchmarks import bench_dialogues, bench_start
 
+bench_start.main()
 bench_dialogues.main()
