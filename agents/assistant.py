@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from toolflow.agents.formats import JsonReply, assistant_turn_format
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.voice import UnusableReply, Voice, read_json
 from toolflow.catalog.tool import Tool, encode_json
 from toolflow.dialogue.message import Message, ToolCall
-from toolflow.llm.chat import Completion
+from toolflow.llm.chat import Completion, ToolCallStyle
 from toolflow.runtime.agent import Agent
 from toolflow.runtime.events import (
     AgentRole,
@@ -20,9 +20,6 @@ from toolflow.runtime.events import (
     ToolsReturned,
     UserSpoke,
 )
-
-ToolCallStyle = Literal["native", "json"]
-"""How the endpoint lets a model call tools: by ``tools`` and ``tool_calls``, or by structured output."""
 
 
 class Assistant(Agent):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from toolflow.agents.assistant import Assistant, ToolCallStyle
+from toolflow.agents.assistant import Assistant
 from toolflow.agents.planner import Planner
 from toolflow.agents.prompts import ROLES, PromptRole, Prompts
 from toolflow.agents.tool import ToolSimulator
@@ -18,7 +18,7 @@ from toolflow.config import DialogueConfig
 from toolflow.dialogue.plan_rules import PlanLimits
 from toolflow.dialogue.scenario import Scenario
 from toolflow.graph.link import ToolSet
-from toolflow.llm.chat import ChatModel, Usage
+from toolflow.llm.chat import ChatModel, ToolCallStyle, Usage
 from toolflow.runtime.agent import Agent
 
 

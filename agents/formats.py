@@ -162,7 +162,8 @@ def _planned_call(tool: Tool) -> Schema:
     }
     if required:
         arguments["prefixItems"] = required
-    arguments["items"] = {"anyOf": optional} if optional else False
+    if optional:
+        arguments["items"] = {"anyOf": optional}
     return {
         "type": "object",
         "properties": {"tool": {"const": tool.function_name}, "arguments": arguments},

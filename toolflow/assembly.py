@@ -107,9 +107,10 @@ async def _play(
     journal: SqliteJournal,
     display: Display,
 ) -> Result:
+    concurrency = min(config.max_concurrency, connection.most_in_flight or config.max_concurrency)
     client = Client(
         connection.provider,
-        FixedGate(config.max_concurrency),
+        FixedGate(concurrency),
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
     )
     model = JournalledModel(client, journal)
@@ -120,7 +121,7 @@ async def _play(
         Bounds(
             target=config.n,
             candidates=config.candidate_ceiling,
-            alive=ceil(config.max_concurrency * _ALIVE_PER_PERMIT),
+            alive=ceil(concurrency * _ALIVE_PER_PERMIT),
             dialogue_seconds=config.dialogue_timeout,
         ),
         sampler=material.sampler,

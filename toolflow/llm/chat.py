@@ -9,6 +9,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
 
+ToolCallStyle = Literal["native", "json"]
+"""How an endpoint lets a model call tools: by ``tools`` and ``tool_calls``, or by structured output."""
+
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 

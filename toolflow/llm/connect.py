@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final
 
 from toolflow.config import RunConfig
 from toolflow.errors import UsageError
+from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
 from toolflow.llm.endpoint import Endpoint
 
 REHEARSAL: Final = "rehearsal"
 """Name of the rehearsal model, in process and over HTTP."""
 
+_EMBEDDED_SLOTS: Final = 4
+"""Each slot reserves the memory of a whole context, and two cores are busy with four."""
+
 _NOTHING_CONFIGURED: Final = (
     "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show "
-    "and load the machine; they are not for training. For a real model give --model NAME --base-url URL, or set "
-    "OPENAI_API_KEY."
+    "and load the machine; they are not for training. For a real model give --model NAME --base-url URL, or "
+    "set OPENAI_API_KEY."
 )
 
 
@@ -32,13 +36,15 @@ class Connection:
         tool_calls: How the assistant calls tools there.
         rehearsal: Whether replies come from the rehearsal model: such data is not for training.
         notices: What the user should know, a sentence each.
+        most_in_flight: More calls than this the endpoint could only queue; None where it is not known.
     """
 
     provider: Provider
     model: str
-    tool_calls: Literal["native", "json"]
+    tool_calls: ToolCallStyle
     rehearsal: bool
     notices: tuple[str, ...] = ()
+    most_in_flight: int | None = None
 
 
 @asynccontextmanager
@@ -64,11 +70,15 @@ async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncGen
         if path is not None:
             from toolflow.llm.embedded import embedded_endpoint  # noqa: PLC0415  an extra's room
 
-            async with (
-                embedded_endpoint(path, slots=config.max_concurrency) as endpoint,
-                _closing(await _remote(config, Endpoint(endpoint.base_url))) as connection,
-            ):
-                yield connection
+            slots = min(config.max_concurrency, _EMBEDDED_SLOTS)
+            async with embedded_endpoint(path, name=config.model, slots=slots) as server:
+                style: ToolCallStyle = "native" if server.native_tool_calls else "json"
+                # llama.cpp takes tools and drops them without a word: only its own facts tell.
+                told = (
+                    config if config.tool_calls != "auto" else config.model_copy(update={"tool_calls": style})
+                )
+                async with _closing(await _remote(told, Endpoint(server.base_url))) as connection:
+                    yield replace(connection, most_in_flight=slots)
             return
     if config.base_url is None and not _names_endpoint(environment):
         raise UsageError(
@@ -93,7 +103,7 @@ def _rehearsal(config: RunConfig, *, asked_for: bool) -> Connection:
     notices = () if asked_for else (_NOTHING_CONFIGURED,)
     mistakes = DEFAULT_MISTAKES if config.mistakes is None else config.mistakes
     provider = RehearsalProvider(mistakes=mistakes)
-    style: Literal["native", "json"] = "native" if config.tool_calls == "auto" else config.tool_calls
+    style: ToolCallStyle = "native" if config.tool_calls == "auto" else config.tool_calls
     return Connection(provider, REHEARSAL, style, rehearsal=True, notices=notices)
 
 

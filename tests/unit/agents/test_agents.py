@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from toolflow.agents.assistant import ToolCallStyle
 from toolflow.agents.cast import Cast, Troupe
 from toolflow.agents.prompts import ROLES, shipped_prompts
 from toolflow.agents.voice import RoleModel
@@ -18,7 +17,7 @@ from toolflow.config import DialogueConfig
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.dialogue.scenario import Scenario
 from toolflow.graph.link import Link, ToolSet
-from toolflow.llm.chat import Completion, Request, Usage
+from toolflow.llm.chat import Completion, Request, ToolCallStyle, Usage
 from toolflow.quality.checks import judge
 from toolflow.runtime.bus import Bus, Envelope
 from toolflow.runtime.simulator import SceneFailure, Trajectory, simulate
