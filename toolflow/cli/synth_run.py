@@ -40,7 +40,9 @@ def run_synthesis(
     if dry_run:
         _describe(config, material, output, as_json=as_json)
         return 0
-    view = make_display(display, console=console, title=str(output))
+    view = make_display(
+        display, console=console, title=f"{output} · {', '.join(config.model_names()) or 'no model named'}"
+    )
     try:
         result = run(play_run(config, material, output, view))
     except asyncio.CancelledError:  # the second Ctrl-C

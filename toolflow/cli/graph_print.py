@@ -1,0 +1,90 @@
+"""What ``toolflow graph`` prints; imported inside its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from toolflow.catalog.tool import Tool, encode_json
+from toolflow.graph.graph import ToolGraph
+from toolflow.graph.link import Link
+from toolflow.text import one_line
+
+_PIPED_WIDTH = 240
+
+
+def print_statistics(graph: ToolGraph) -> None:
+    """A graph in figures."""
+    statistics = graph.statistics()
+    typer.echo(f"{statistics.tools:,} tools; encoder {graph.encoder}, threshold {graph.threshold:g}")
+    for kind, count in statistics.links.items():
+        typer.echo(f"  {kind} links: {count:,}")
+    if not any(statistics.links.values()):
+        typer.echo("  no two tools are linked: tool sets are drawn uniformly")
+        return
+    typer.echo(
+        f"  degree: mean {statistics.degree_mean:g}, median {statistics.degree_median:g}, "
+        f"90 % at most {statistics.degree_p90:g}, largest {statistics.degree_max:,}"
+    )
+    typer.echo(
+        f"  components: {statistics.components:,}, the largest of {statistics.largest_component:,} tools; "
+        f"{statistics.isolated:,} isolated tools"
+    )
+    typer.echo("  most linked:")
+    for hub in statistics.hubs:
+        typer.echo(f"    {hub.degree:>6,}  {_shown(hub.tool)}")
+
+
+def print_links(tool: Tool, links: Sequence[Link], *, most: int) -> None:
+    """A tool's links, at most ``most`` of each kind and direction."""
+    console = _console()
+    console.print(Text.assemble((_shown(tool.name), "bold"), "  ", _shown(tool.description)))
+    flows = [link for link in links if link.kind == "return-parameter"]
+    shared = [link for link in links if link.kind == "parameter-parameter"]
+    for title, arrow, shown in (
+        ("takes results of", "←", [link for link in flows if link.to_tool == tool.name]),
+        ("gives results to", "→", [link for link in flows if link.from_tool == tool.name]),
+        ("shares parameters with", "–", shared),
+    ):
+        typer.echo(f"{title}: {len(shown):,}" if shown else f"{title}: none")
+        for link in shown[:most]:
+            own, other, field = link.from_field, link.to_tool, link.to_field
+            if link.from_tool != tool.name:
+                own, other, field = link.to_field, link.from_tool, link.from_field
+            fields = f"{_shown(own)} {arrow} {_shown(field)}"
+            console.print(Text(f"  {link.weight:.2f}  {_shown(other)}  {fields}"), soft_wrap=True)
+        if len(shown) > most:
+            typer.echo(f"  … and {len(shown) - most:,} more (--all shows them)")
+
+
+def print_tool_set(index: int, names: Sequence[str], links: Sequence[Link]) -> None:
+    """One drawn tool set and its links."""
+    console = _console()
+    console.print(Text(f"{index + 1}. {', '.join(map(_shown, names))}", style="bold"), soft_wrap=True)
+    if not links:
+        typer.echo("   no links")
+    for link in links:
+        arrow = "→" if link.kind == "return-parameter" else "–"
+        from_end = f"{_shown(link.from_tool)}.{_shown(link.from_field)}"
+        to_end = f"{_shown(link.to_tool)}.{_shown(link.to_field)}"
+        console.print(Text(f"   {link.weight:.2f}  {from_end} {arrow} {to_end}"), soft_wrap=True)
+
+
+def _console() -> Console:
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH  # whoever greps wants whole lines
+    return console
+
+
+def _shown(text: str) -> str:
+    return one_line(text, 200)
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON."""
+    typer.echo(encode_json(value))
