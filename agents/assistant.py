@@ -51,7 +51,6 @@ class Assistant(Agent):
         self._style = style
         self._most_rounds = most_rounds
         self._calls_made = 0
-        self._format = assistant_turn_format(list(tools.values())) if style == "json" else None
         system = prompts.render("assistant", "system")
         if style == "json":
             offer = prompts.render("assistant", "json_mode", tools=list(tools.values()))
@@ -81,7 +80,9 @@ class Assistant(Agent):
             reason="invalid_tool_call",
             tools=tuple(self._tools.values()) if native else (),
             tool_choice="none" if must_answer else "auto",
-            response_format=self._format,
+            response_format=None
+            if native
+            else assistant_turn_format(list(self._tools.values()), may_call=not must_answer),
         )
 
     def _read(self, completion: Completion, *, must_answer: bool) -> Message:

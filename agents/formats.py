@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,13 +46,15 @@ def plan_format(tools: Sequence[Tool], limits: PlanLimits) -> ResponseFormat:
     An endpoint that decodes under a schema can then name no other tool, leave out no required parameter and
     write no value of a wrong type: what the rules would send back is not written in the first place.
     """
+    chat = math.floor(limits.most_chat * limits.most_goals) > 0
+    kinds = [_tool_goal(tools), _CHAT_GOAL] if chat else [_tool_goal(tools)]
     schema = {
         "type": "object",
         "properties": {
-            "topic": {"type": "string", "minLength": 1},
+            "topic": _text(120),
             "goals": {
                 "type": "array",
-                "items": {"anyOf": [_tool_goal(tools), _CHAT_GOAL]},
+                "items": {"anyOf": kinds},
                 "minItems": limits.fewest_goals,
                 "maxItems": limits.most_goals,
             },
@@ -79,14 +82,17 @@ def user_turn_format(*, begun: bool, more: bool) -> ResponseFormat:
         statuses += ["continue", "gave_up"]
     schema = {
         "type": "object",
-        "properties": {"status": {"type": "string", "enum": statuses}, "message": {"type": "string"}},
+        "properties": {
+            "status": {"type": "string", "enum": statuses},
+            "message": {"type": "string", "maxLength": 600},
+        },
         "required": ["status", "message"],
         "additionalProperties": False,
     }
     return ResponseFormat("user_turn", schema)
 
 
-def assistant_turn_format(tools: Sequence[Tool]) -> ResponseFormat:
+def assistant_turn_format(tools: Sequence[Tool], *, may_call: bool) -> ResponseFormat:
     """The format of an assistant's turn where tools are called through JSON."""
     calls = [
         {
@@ -99,7 +105,10 @@ def assistant_turn_format(tools: Sequence[Tool]) -> ResponseFormat:
     ]
     schema = {
         "type": "object",
-        "properties": {"calls": {"type": "array", "items": {"anyOf": calls}}, "reply": {"type": "string"}},
+        "properties": {
+            "calls": {"type": "array", "items": {"anyOf": calls}, "maxItems": _MOST_CALLS if may_call else 0},
+            "reply": {"type": "string", "maxLength": 4000},
+        },
         "required": ["calls", "reply"],
         "additionalProperties": False,
     }
@@ -122,17 +131,25 @@ def result_format(tool: Tool) -> tuple[ResponseFormat, bool]:
     return ResponseFormat("tool_result", schema), True
 
 
+# A model that rambles would otherwise fill its token limit, and what is cut off there is no JSON.
+_MOST_CALLS: Final = 8
+
+
+def _text(most: int) -> Schema:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
 _CHAT_GOAL: Final[Schema] = {
     "type": "object",
     "properties": {
         "kind": {"const": "chat"},
-        "request": {"type": "string", "minLength": 1},
+        "request": _text(400),
         "calls": {"type": "array", "items": {}, "maxItems": 0},
     },
     "required": ["kind", "request"],
     "additionalProperties": False,
 }
-_NULLABLE_TEXT: Final[Schema] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+_NULLABLE_TEXT: Final[Schema] = {"anyOf": [_text(120), {"type": "null"}]}
 
 
 def _tool_goal(tools: Sequence[Tool]) -> Schema:
@@ -140,7 +157,7 @@ def _tool_goal(tools: Sequence[Tool]) -> Schema:
         "type": "object",
         "properties": {
             "kind": {"const": "tool"},
-            "request": {"type": "string", "minLength": 1},
+            "request": _text(400),
             "calls": {
                 "type": "array",
                 "items": {"anyOf": [_planned_call(tool) for tool in tools]},
@@ -173,12 +190,16 @@ def _planned_call(tool: Tool) -> Schema:
 
 
 def _planned_argument(name: str, tool: Tool) -> Schema:
+    schema = tool.properties[name]
+    sources: list[ArgumentSource] = ["user", "result"]
+    if "default" in schema:
+        sources.append("default")
     return {
         "type": "object",
         "properties": {
             "name": {"const": name},
-            "source": {"type": "string", "enum": list(get_args(ArgumentSource))},
-            "value": {"anyOf": [_bare(tool.properties[name]), {"type": "null"}]},
+            "source": {"type": "string", "enum": sources},
+            "value": {"anyOf": [_bare(schema), {"type": "null"}]},
             "withheld": {"type": "boolean"},
             "from_tool": _NULLABLE_TEXT,
             "from_field": _NULLABLE_TEXT,

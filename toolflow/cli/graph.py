@@ -15,7 +15,8 @@ from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
     from toolflow.catalog.tool import Tool
-    from toolflow.graph.graph import Progress, ToolGraph
+    from toolflow.graph.graph import ToolGraph
+    from toolflow.graph.links import Progress
 
 _LINKS_SHOWN = 40
 

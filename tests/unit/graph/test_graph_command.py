@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from toolflow.catalog.load import load_sample
+from toolflow.catalog.write import write_canonical
+from toolflow.cli.graph import app
+from toolflow.errors import CatalogueError, GraphError, ToolFlowError, UsageError
+from toolflow.graph.graph import ToolGraph
+
+
+def run(*arguments: str | Path) -> str:
+    """Standard output of a command that succeeds."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def fail(error: type[ToolFlowError], *arguments: str | Path) -> ToolFlowError:
+    """The error of a command that fails."""
+    with pytest.raises(error) as caught:
+        run(*arguments)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def graph_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "sample.graph"
+    run("build", "-o", path)
+    return path
+
+
+def test_build_writes_the_graph_of_the_sample_unless_told_otherwise(graph_file: Path) -> None:
+    assert ToolGraph.load(graph_file).tools == load_sample().tools
+
+
+def test_build_reads_catalogues(tmp_path: Path) -> None:
+    tools = load_sample().tools
+    write_canonical(tools[:5], tmp_path / "a.jsonl")
+    write_canonical(tools[5:9], tmp_path / "b.jsonl")
+    both: list[str | Path] = ["--tools", tmp_path / "a.jsonl", "--tools", tmp_path / "b.jsonl"]
+    facts = json.loads(run("build", *both, "-o", tmp_path / "g", "--threshold", "0.6", "--json"))
+    assert (facts["tools"], facts["threshold"], facts["output"]) == (9, 0.6, str(tmp_path / "g"))
+    assert "7 tools" in run("build", *both, "-o", tmp_path / "g", "--limit-tools", "7")
+    assert ToolGraph.load(tmp_path / "g").tools == tools[:7]
+
+
+def test_wrong_entries_stop_the_build_unless_they_may_be_skipped(tmp_path: Path) -> None:
+    catalogue = tmp_path / "tools.jsonl"
+    write_canonical(load_sample().tools[:2], catalogue)
+    catalogue.write_text(catalogue.read_text() + '{"name": "", "description": "", "parameters": {}}\n')
+    fail(CatalogueError, "build", "--tools", catalogue, "-o", tmp_path / "g")
+    run("build", "--tools", catalogue, "-o", tmp_path / "g", "--skip-invalid")
+    assert len(ToolGraph.load(tmp_path / "g")) == 2
+
+
+def test_stats_tells_the_figures_of_the_graph(graph_file: Path) -> None:
+    figures = json.loads(run("stats", graph_file, "--json"))
+    statistics = ToolGraph.load(graph_file).statistics()
+    assert figures == figures | statistics.to_json()
+    text = run("stats", graph_file)
+    assert f"{statistics.links['return-parameter']:,}" in text
+    assert statistics.hubs[0].tool in text
+
+
+def test_stats_of_tools_without_links_says_how_sets_are_drawn() -> None:
+    assert "uniformly" in run("stats", "--limit-tools", "1")
+
+
+def test_show_tells_what_flows_in_and_out(graph_file: Path) -> None:
+    shown = json.loads(run("show", "book_flight", graph_file, "--json"))
+    assert shown["tool"]["name"] == "book_flight"
+    assert all(link["to_tool"] == "book_flight" for link in shown["in"])
+    assert all(link["from_tool"] == "book_flight" for link in shown["out"])
+    assert {link["kind"] for link in shown["shared"]} == {"parameter-parameter"}
+    flows = {(link["from_tool"], link["from_field"], link["to_field"]) for link in shown["in"]}
+    assert ("search_flights", "flights[].flight_id", "flight_id") in flows
+    assert len(shown["in"]) + len(shown["out"]) + len(shown["shared"]) == len(
+        ToolGraph.load(graph_file).links_of("book_flight")
+    )
+
+
+def test_show_prints_own_field_first(graph_file: Path) -> None:
+    text = run("show", "book_flight", graph_file, "--all")
+    assert "search_flights  flight_id ← flights[].flight_id" in text
+    assert "get_flight_booking  booking_reference → booking_reference" in text
+
+
+def test_show_of_an_unknown_tool_gives_names_like_it(graph_file: Path) -> None:
+    assert "book_flight" in (fail(GraphError, "show", "book_fligth", graph_file).hint or "")
+
+
+def test_sample_draws_the_sets_that_were_asked_for(graph_file: Path) -> None:
+    lines = run("sample", graph_file, "-n", "4", "--seed", "3", "--json").splitlines()
+    sets: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    assert len(sets) == 4
+    assert all(3 <= len(drawn["tools"]) <= 7 for drawn in sets)
+    for drawn in sets:
+        assert {link["from_tool"] for link in drawn["links"]} <= set(drawn["tools"])
+    assert run("sample", graph_file, "-n", "4", "--seed", "3", "--json").splitlines() == lines
+    assert run("sample", graph_file, "-n", "4", "--seed", "4", "--json").splitlines() != lines
+    assert sets[0]["tools"][0] in run("sample", graph_file, "-n", "1", "--seed", "3")
+
+
+def test_sample_draws_any_tools_where_told_so(graph_file: Path) -> None:
+    options = ("-n", "20", "--fewest", "2", "--most", "2", "--json")
+    linked, unlinked = (
+        sum(
+            bool(json.loads(line)["links"])
+            for line in run("sample", graph_file, *options, *more).splitlines()
+        )
+        for more in ((), ("--sampler", "random"))
+    )
+    assert linked == 20
+    assert unlinked < 12
+
+
+def test_what_cannot_go_together_is_refused(graph_file: Path, tmp_path: Path) -> None:
+    fail(UsageError, "stats", graph_file, "--threshold", "0.5")
+    fail(GraphError, "sample", graph_file, "--fewest", "5", "--most", "2")
+    fail(GraphError, "stats", tmp_path / "missing.graph")
+
+
+def test_text_of_a_catalogue_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    catalogue = tmp_path / "tools.jsonl"
+    parameters = {"type": "object", "properties": {"[red]flight_id\u001b[31m": {"type": "string"}}}
+    tools = [
+        {"name": f"{name}\u001b]0;x\u0007[bold]", "description": "\u001b[2J[/red]", "parameters": parameters}
+        for name in ("one", "two")
+    ]
+    catalogue.write_text("".join(f"{json.dumps(tool)}\n" for tool in tools))
+    for command in (
+        ("show", tools[0]["name"], "--tools", catalogue),
+        ("sample", "--tools", catalogue),
+        ("stats", "--tools", catalogue),
+    ):
+        text = run(*[str(part) for part in command])
+        assert "\u001b" not in text
+        assert "[bold]" in text

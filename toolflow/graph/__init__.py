@@ -1,0 +1,1 @@
+"""The tool graph: which tools belong together, found from the fields they share, and samplers over it."""

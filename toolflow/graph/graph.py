@@ -1,0 +1,211 @@
+"""The tool graph: tools and the links between them, frozen."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toolflow.catalog.catalogue import Catalogue
+from toolflow.catalog.tool import Tool
+from toolflow.errors import GraphError
+from toolflow.graph.adjacency import Adjacency, make_adjacency
+from toolflow.graph.encoder import Encoder
+from toolflow.graph.link import Link
+from toolflow.graph.link_table import KINDS, PARAMETER_PARAMETER, LinkTable
+from toolflow.graph.links import Progress, find_links
+from toolflow.graph.statistics import GraphStatistics, measure
+from toolflow.graph.storage import StoredGraph, read_graph, write_graph
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True, eq=False)  # without slots: the cached properties live in the instance's dict
+class ToolGraph:
+    """Tools and the links that say which of them belong together.
+
+    Attributes:
+        tools: The tools, in the order of their catalogue; their names are distinct.
+        table: The links as arrays over the indices of ``tools``.
+        content_hash: Hash of the catalogue the graph was built from.
+        encoder: Name of the encoder it was built with.
+        threshold: The encoder's cosine from which texts meant the same.
+    """
+
+    tools: tuple[Tool, ...]
+    table: LinkTable
+    content_hash: str
+    encoder: str
+    threshold: float
+
+    def __len__(self) -> int:
+        return len(self.tools)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def index(self, name: str) -> int:
+        """The index of a tool.
+
+        Raises:
+            GraphError: There is no tool of that name; the hint lists names that look like it.
+        """
+        index = self._index.get(name)
+        if index is None:
+            close = difflib.get_close_matches(name, self._index, n=3)
+            hint = f"names like it: {', '.join(map(repr, close))}" if close else None
+            raise GraphError(f"the graph has no tool named {name!r}", hint=hint)
+        return index
+
+    def tool(self, name: str) -> Tool:
+        """The tool of that name.
+
+        Raises:
+            GraphError: There is none.
+        """
+        return self.tools[self.index(name)]
+
+    def links(self) -> Iterator[Link]:
+        """All links, strongest first."""
+        return map(self._link, range(len(self.table)))
+
+    def links_of(self, name: str) -> tuple[Link, ...]:
+        """The links of a tool, strongest first.
+
+        Raises:
+            GraphError: There is no tool of that name.
+        """
+        return tuple(map(self._link, self.adjacency.links_of(self.index(name)).tolist()))
+
+    def links_among(self, names: Iterable[str]) -> tuple[Link, ...]:
+        """The links whose ends are both among these tools, strongest first.
+
+        Raises:
+            GraphError: There is no tool of one of the names.
+        """
+        indices = np.unique([self.index(name) for name in names]).astype(np.int32)
+        links = [
+            self.adjacency.links_of(tool)[np.isin(self.adjacency.others_of(tool), indices)]
+            for tool in indices
+        ]
+        return tuple(map(self._link, np.unique(np.concatenate(links)).tolist())) if links else ()
+
+    def neighbours(self, name: str) -> Mapping[str, float]:
+        """The tools that a tool is linked to, each with the weight of its strongest link, strongest first.
+
+        Raises:
+            GraphError: There is no tool of that name.
+        """
+        index = self.index(name)
+        strongest: dict[str, float] = {}
+        others = self.adjacency.others_of(index).tolist()
+        for other, link in zip(others, self.adjacency.links_of(index).tolist(), strict=True):
+            strongest.setdefault(self.tools[other].name, self._weight(link))
+        return strongest
+
+    def statistics(self) -> GraphStatistics:
+        """The graph in figures."""
+        return measure(tuple(tool.name for tool in self.tools), self.table, self.adjacency)
+
+    def to_networkx(self) -> nx.MultiDiGraph[str]:
+        """The graph for networkx.
+
+        Nodes are tool names with ``description`` and ``category``. Edges have ``kind``, ``from_field``,
+        ``to_field``, ``weight`` and ``directed``; a link between parameters is one edge that is not directed.
+        """
+        import networkx as nx  # noqa: PLC0415  only needed here
+
+        graph: nx.MultiDiGraph[str] = nx.MultiDiGraph(
+            content_hash=self.content_hash, encoder=self.encoder, threshold=self.threshold
+        )
+        for tool in self.tools:
+            graph.add_node(tool.name, description=tool.description, category=tool.category)
+        for link in self.links():
+            attributes: dict[str, Any] = link.to_json()
+            ends = attributes.pop("from_tool"), attributes.pop("to_tool")
+            graph.add_edge(*ends, **attributes, directed=link.kind != KINDS[PARAMETER_PARAMETER])
+        return graph
+
+    def save(self, path: Path | str) -> None:
+        """Write the graph, tools included, to one file; the format is told in :mod:`toolflow.graph.storage`.
+
+        Raises:
+            GraphError: The file cannot be written.
+        """
+        stored = StoredGraph(self.tools, self.table, self.content_hash, self.encoder, self.threshold)
+        write_graph(Path(path), stored)
+
+    @classmethod
+    def load(cls, path: Path | str) -> ToolGraph:
+        """Read a graph that :meth:`save` wrote.
+
+        Raises:
+            GraphError: The file cannot be read, is no tool graph, is damaged, or is of another version.
+        """
+        return cls(*read_graph(Path(path)))
+
+    @cached_property
+    def adjacency(self) -> Adjacency:
+        """Which links each tool has."""
+        return make_adjacency(self.table, len(self.tools))
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {tool.name: index for index, tool in enumerate(self.tools)}
+
+    def _link(self, link: int) -> Link:
+        table = self.table
+        return Link(
+            from_tool=self.tools[table.from_tool[link]].name,
+            to_tool=self.tools[table.to_tool[link]].name,
+            kind=KINDS[table.kind[link]],
+            from_field=table.paths[table.from_path[link]],
+            to_field=table.paths[table.to_path[link]],
+            weight=self._weight(link),
+        )
+
+    def _weight(self, link: int) -> float:
+        return round(float(self.table.weight[link]), 4)
+
+
+def build_graph(
+    catalogue: Iterable[Tool],
+    encoder: Encoder,
+    *,
+    threshold: float | None = None,
+    progress: Progress | None = None,
+) -> ToolGraph:
+    """Find which tools of a catalogue belong together.
+
+    Args:
+        catalogue: Tools with distinct names.
+        encoder: Says how alike texts are.
+        threshold: Cosine from which texts mean the same, in [0, 1); the encoder's own if None. A higher one
+            gives fewer and surer links.
+        progress: Called with the stage of the work, how much of it is done, and of how much.
+
+    Raises:
+        CatalogueError: Two tools have the same name.
+        GraphError: The threshold is out of range, or the encoder broke its contract.
+    """
+    if threshold is None:
+        threshold = encoder.threshold
+    if not 0 <= threshold < 1:
+        raise GraphError(
+            f"the threshold is {threshold}, but a cosine from 0 up to, not including, 1 is needed",
+            hint=f"Leave it out to take the one calibrated for {encoder.name}: {encoder.threshold}.",
+        )
+    tools = tuple(catalogue)
+    content_hash = Catalogue(tools).content_hash
+    table = find_links(tools, encoder, threshold, progress or _silent)
+    return ToolGraph(tools, table, content_hash, encoder.name, threshold)
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    return None
