@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from toolflow.text import one_line, printable
@@ -17,7 +17,7 @@ _STYLES = {"user": "bold cyan", "assistant": "bold green"}
 
 def render_dialogue(line: Mapping[str, Any]) -> RenderableType:
     """A line of dialogues.jsonl as text."""
-    return Group(*_header(line), *_messages(line["messages"]))
+    return Group(*_header(line), _messages(line["messages"]))
 
 
 def render_rejection(line: Mapping[str, Any]) -> RenderableType:
@@ -45,17 +45,20 @@ def _header(line: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text("")
 
 
-def _messages(messages: list[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _messages(messages: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Who speaks on the left, what is said, called and returned on the right."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
     for message in messages:
         role = message["role"]
         if role == "tool":
-            yield Padding(Text(f"⇒ {one_line(message['content'], _MOST_RESULT)}", "dim"), (0, 0, 0, 11))
+            grid.add_row("", Text(f"⇒ {one_line(message['content'], _MOST_RESULT)}", "dim"))
             continue
         if message["content"]:
-            yield Text.assemble((f"{role:>9}  ", _STYLES.get(role, "bold")), printable(message["content"]))
+            grid.add_row(Text(role, _STYLES.get(role, "bold")), Text(printable(message["content"])))
         for call in message.get("tool_calls") or ():
             function = call["function"]
-            text = Text.assemble(
-                (printable(function["name"]), "magenta"), f" {printable(function['arguments'])}"
-            )
-            yield Padding(text, (0, 0, 0, 11))
+            arguments = one_line(function["arguments"], _MOST_RESULT)
+            grid.add_row("", Text.assemble((printable(function["name"]), "magenta"), f" {arguments}"))
+    return grid
