@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Nothing is timed in tests: these machines are noisy.
+settings.register_profile("toolflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("toolflow")
 
 ROOT = Path(__file__).resolve().parent.parent
 

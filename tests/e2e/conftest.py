@@ -30,13 +30,13 @@ def environment() -> dict[str, str]:
 def command() -> Command:
     """Run ``toolflow`` with arguments; never raises for its exit code."""
 
-    def run(*arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, seconds: float = 100, **changes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
             capture_output=True,
             text=True,
             env=environment() | changes,
-            timeout=100,
+            timeout=seconds,
             check=False,
         )
 

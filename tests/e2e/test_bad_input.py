@@ -30,7 +30,7 @@ CATALOGUES: dict[str, tuple[bytes, str]] = {
     "duplicates.jsonl": (jsonl(TOOL, TOOL), "get_weather"),
     "empty.jsonl": (b"", "empty.jsonl"),
     "latin1.jsonl": (jsonl(TOOL).replace(b"Weather.", b"caf\xe9"), "latin1.jsonl"),
-    "bad_type.jsonl": (jsonl({**TOOL, "parameters": {"type": "dict"}}), "bad_type.jsonl:1"),
+    "bad_type.jsonl": (jsonl({**TOOL, "parameters": {"type": "string"}}), "bad_type.jsonl:1"),
     "nowhere.jsonl": (
         jsonl({**TOOL, "parameters": {"type": "object", "properties": {"a": {"$ref": "#/$defs/gone"}}}}),
         "nowhere.jsonl:1",
