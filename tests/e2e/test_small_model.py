@@ -1,7 +1,7 @@
-"""A whole dialogue against a server that was not written for this project: llama.cpp, with a small real model.
+"""A whole dialogue against a server that was not written for this project: llama.cpp and a small real model.
 
-The model is weak, so the world is made small for it: one goal, one tool, few values to choose from. What is shown
-is that every request is accepted, every reply read, and that a dialogue comes out valid, however poor its text.
+The model is weak, so the world is made small for it: one goal, one tool, few values to choose from. What is
+shown is that every request is accepted, every reply read, and that a valid dialogue comes out, however poor.
 """
 
 from __future__ import annotations
