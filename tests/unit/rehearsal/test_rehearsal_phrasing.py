@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toolflow.llm.providers.rehearsal.composing import answer_with, open_goal
+from toolflow.llm.providers.rehearsal.intents import intents
+from toolflow.llm.providers.rehearsal.manners import clauses, with_value
+from toolflow.llm.providers.rehearsal.phrasing import read_fact
+from toolflow.llm.providers.rehearsal.site import MISSING
+from toolflow.llm.providers.rehearsal.spoken import say, slot_for, slot_of, unsay
+from toolflow.llm.providers.rehearsal.styles import Style
+
+DAYS = st.dates().filter(lambda day: 1900 < day.year < 2100).map(lambda day: day.isoformat())
+WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz ABCDEFG.,!?'-éü0123456789", min_size=1, max_size=40)
+FACTS: st.SearchStrategy[tuple[str, Any]] = st.one_of(
+    st.tuples(
+        st.sampled_from(("origin_city", "city", "destination")),
+        st.sampled_from(("Rome", "New York", "Porto", "Nice")),
+    ),
+    st.tuples(st.sampled_from(("date", "departure_date", "check_in_date", "end_date")), DAYS),
+    st.tuples(
+        st.sampled_from(("guest_count", "party_size", "slot_minutes", "quantity", "max_results")),
+        st.integers(1, 900),
+    ),
+    st.tuples(
+        st.sampled_from(("amount", "max_price", "distance_km")),
+        st.integers(1, 9000).map(lambda cents: cents / 4),
+    ),
+    st.tuples(
+        st.sampled_from(("note_title", "body_text", "keywords", "reason", "x")),
+        WORDS.map(str.strip).filter(bool),
+    ),
+    st.tuples(st.just("start_time"), DAYS.map(lambda day: f"{day}T19:30:00Z")),
+    st.tuples(st.just("email"), st.sampled_from(("ana.lopez@example.com", "b@x.example.org"))),
+    st.tuples(
+        st.sampled_from(("order_id", "booking_reference")), st.sampled_from(("OR310448", "K5-PQ2", "#W0001"))
+    ),
+    st.tuples(st.sampled_from(("include_taxes", "shuffle")), st.booleans()),
+    st.tuples(
+        st.just("tags"),
+        st.lists(st.sampled_from(("work", "home office", "trip")), min_size=1, max_size=3, unique=True),
+    ),
+)
+STYLES = st.builds(Style, st.booleans(), st.booleans(), st.booleans(), st.booleans())
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(FACTS, min_size=1, max_size=4, unique_by=lambda fact: fact[0]), STYLES, st.integers(0, 10_000)
+)
+def test_what_the_user_says_the_assistant_reads(
+    facts: list[tuple[str, Any]], style: Style, seed: int
+) -> None:
+    goal = {"request": "The user wants to book a table.", "facts": dict(facts), "only_when_asked": {}}
+    message = open_goal(goal, [], style, random.Random(seed))
+    for name, value in facts:
+        if '"' in str(value):
+            continue
+        assert read_fact(message, slot_for(name, value)) == value, message
+
+
+@settings(max_examples=200, deadline=None)
+@given(FACTS, STYLES, st.integers(0, 10_000))
+def test_a_plain_answer_is_read_too(fact: tuple[str, Any], style: Style, seed: int) -> None:
+    name, value = fact
+    message = answer_with({name: value}, style, random.Random(seed), plain=True)
+    assert read_fact(message, slot_for(name, value)) == value, message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("origin_city", "New York", "I need a bus from New York to Boston on March 8, 2026."),
+        ("destination_city", "Boston", "I need a bus from New York to Boston on March 8, 2026."),
+        ("departure_date", "2026-03-08", "We'd be leaving on March 8, 2026 at 08:15."),
+        ("passenger_count", 3, "A table for 3 passengers, please."),
+        ("email", "a@b.example.com", "Send it to a@b.example.com, thanks."),
+        ("max_price", 200, "I can spend at most $200."),
+        ("departure_time", "08:15", "Something at 08:15 would be good."),
+    ],
+)
+def test_natural_phrases_are_read(name: str, value: Any, text: str) -> None:
+    assert read_fact(text, slot_for(name, value)) == value
+
+
+def test_what_was_not_said_is_not_read() -> None:
+    text = "I'd like to find hotels in Rome for 2 guests."
+    for name, value in (
+        ("check_in_date", "2026-01-01"),
+        ("email", "a@b.example"),
+        ("destination_city", "Oslo"),
+    ):
+        assert read_fact(text, slot_for(name, value)) is MISSING
+
+
+def test_an_allowed_value_is_read_wherever_it_is_mentioned() -> None:
+    slot = slot_of("cabin_class", {"type": "string", "enum": ["economy", "premium_economy", "first"]}, {})
+    assert read_fact("We would fly premium economy this time.", slot) == "premium_economy"
+    assert read_fact("We would fly.", slot) is MISSING
+
+
+@given(st.one_of(DAYS, st.booleans(), st.integers(-9000, 9000), st.sampled_from((2.5, 0.125, "yes or no"))))
+def test_single_values_survive_being_said(value: Any) -> None:
+    assert unsay(say(value), slot_for("thing" if not isinstance(value, str) else "note", value)) == value
+
+
+def test_one_of_a_kind_is_no_plural() -> None:
+    template = next(one for one in clauses(slot_for("guest_count", 1), inline=True) if "guests" in one)
+    assert with_value(template, 1, "1").endswith("1 guest")
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "intent"),
+    [
+        ("search_flights", "Finds flights between two cities on one day.", "find flights"),
+        (
+            "CheckBalance",
+            "Check the amount of money in a user's bank account",
+            "check the amount of money in their bank account",
+        ),
+        ("get_order", "", "see the order"),
+        ("list_bills", "Lists the user's bills, those due soonest first.", "see their bills"),
+    ],
+)
+def test_intents_come_from_descriptions_and_names(name: str, description: str, intent: str) -> None:
+    assert any(intent in phrase for phrase in intents(name, description)), intents(name, description)

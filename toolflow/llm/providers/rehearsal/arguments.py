@@ -1,0 +1,223 @@
+"""Fills the arguments of a call from what was said and what earlier calls returned; never makes one up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from toolflow.llm.providers.rehearsal.conversation import Called, Conversation, Step, UserSaid
+from toolflow.llm.providers.rehearsal.intents import thing_of
+from toolflow.llm.providers.rehearsal.kinds import kind_of
+from toolflow.llm.providers.rehearsal.matching import Offer, Part
+from toolflow.llm.providers.rehearsal.phrasing import read_fact
+from toolflow.llm.providers.rehearsal.schema_values import fits
+from toolflow.llm.providers.rehearsal.schemas import as_schema, resolve
+from toolflow.llm.providers.rehearsal.site import MISSING
+from toolflow.llm.providers.rehearsal.spoken import Slot, unsay
+from toolflow.llm.providers.rehearsal.words import singular, split_name, stem
+
+FREE: Final = frozenset(
+    "message title subject note reason name keyword quantity hash description expression task topic "
+    "review issue limit page text "
+    "amount playlist min_price max_price file word goal_name".split()
+)
+"""Kinds that are new in every request: an earlier call's value is not taken over."""
+_ORDINALS: Final = (("second", 1), ("third", 2), ("fourth", 3), ("first", 0))
+_CHEAPEST: Final = re.compile(r"\b(?:cheapest|least expensive|lowest[- ]priced)\b", re.I)
+_BEST: Final = re.compile(r"\b(?:best[- ]rated|top[- ]rated|highest[- ]rated)\b", re.I)
+_LAST: Final = re.compile(r"\b(?:the|that) (?:last|final)\b", re.I)
+_BARE: Final = re.compile(
+    r"^(?:(?:sure|okay|ok|yes|oh|right|of course|no problem)[,.!:]*\s+)*(?:(?:it's|it is|that's|that "
+    r"would be|let's say|make it|i'd say|"
+    r"let's go with|let's do|go with)\s+)?(.+?)(?:,? please)?[.!]?(?:\s+thanks?[.!]?)?$",
+    re.I | re.S,
+)
+_ONE: Final = frozenset(("quantity", "people", "small"))
+
+
+def fill(
+    offer: Offer, part: Part, conversation: Conversation, done: Sequence[Called]
+) -> tuple[dict[str, Any], list[Slot]]:
+    """The arguments that are known for a call, and the required parameters that are not.
+
+    Args:
+        offer: The tool.
+        part: The part of the request that it serves.
+        conversation: All that was said.
+        done: The calls made for this request so far.
+    """
+    arguments: dict[str, Any] = {}
+    missing: list[Slot] = []
+    properties = as_schema(offer.schema.get("properties"))
+    for slot in offer.slots:
+        value = _said(slot, part, conversation)
+        required = slot.name in offer.required
+        if value is MISSING and required:
+            value = _learned(slot, offer, part.text, [*conversation.earlier, *done])
+        if value is MISSING and required:
+            default = resolve(as_schema(properties.get(slot.name)), offer.schema).get("default")
+            value = MISSING if default is None else default
+        if value is not MISSING and _acceptable(value, slot, offer):
+            arguments[slot.name] = value
+        elif required:
+            missing.append(slot)
+    if len(missing) == 1 and len(conversation.replies) > 1 and missing[0].type != "object":
+        value = _bare_answer(conversation.replies[-1], missing[0])
+        if value is not MISSING and _acceptable(value, missing[0], offer):
+            arguments[missing[0].name] = value
+            missing = []
+    return arguments, missing
+
+
+def _acceptable(value: Any, slot: Slot, offer: Offer) -> bool:
+    schema = resolve(as_schema(as_schema(offer.schema.get("properties")).get(slot.name)), offer.schema)
+    return isinstance(value, (list, dict)) or slot.many or fits(value, schema, offer.schema)
+
+
+def _said(slot: Slot, part: Part, conversation: Conversation) -> Any:
+    """What the request says of a parameter: its own part first, the newest words last but surest."""
+    for reply in reversed(conversation.replies[1:]):
+        value = read_fact(reply, slot)
+        if value is not MISSING:
+            return value
+    value = read_fact(part.text, slot)
+    return read_fact(conversation.replies[0], slot) if value is MISSING and conversation.replies else value
+
+
+def _bare_answer(reply: str, slot: Slot) -> Any:
+    """An answer that is the value and hardly a word more."""
+    found = _BARE.match(reply.strip())
+    if found is None or len(found.group(1)) > 120:
+        return MISSING
+    return unsay(found.group(1), slot)
+
+
+def _learned(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
+    """What earlier calls and results tell of a parameter, newest first."""
+    if slot.inner:
+        return _learned_inside(slot, offer, text, steps)
+    for step in reversed(steps):
+        if isinstance(step, UserSaid) and slot.kind not in FREE and not slot.choices:
+            continue
+        if not isinstance(step, Called):
+            continue
+        value = _from_call(slot, offer, text, step)
+        if value is not MISSING:
+            return [value] if slot.many and not isinstance(value, list) else value
+    return MISSING
+
+
+def _learned_inside(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
+    entry: dict[str, Any] = {}
+    for inner in slot.inner:
+        value = read_fact(text, inner)
+        if value is MISSING:
+            value = _learned(inner, offer, text, steps)
+        if value is MISSING and inner.kind in _ONE and inner.type in {"integer", "number"}:
+            value = 1  # who orders a dish and gives no number means one
+        if value is MISSING:
+            return MISSING
+        entry[inner.name] = value
+    return [entry] if slot.many else entry
+
+
+def _from_call(slot: Slot, offer: Offer, text: str, call: Called) -> Any:
+    kinds = wanted_names(slot.name, offer.name)
+    found = list(find_fields(call.result, kinds, thing_of(call.tool)))
+    if found:
+        return _picked(found, text)
+    if slot.kind in FREE or slot.type == "boolean" or slot.choices:
+        return MISSING
+    return next((value for name, value in call.arguments.items() if names_match(name, "", kinds)), MISSING)
+
+
+def wanted_names(name: str, tool: str) -> tuple[tuple[str, ...], ...]:
+    """The names, as stems, under which a result may hold what a parameter wants."""
+    words = tuple(stem(word) for word in split_name(name))
+    names = [words]
+    if (
+        len(words) > 1
+        and words[-1] == "id"
+        and words[0] in {"from", "to", "source", "target", "new", "destination"}
+    ):
+        names.append(words[1:])
+    if len(words) == 1:  # a bare `id` is the id of what the tool is about
+        names.append((stem(thing_of(tool)), *words))
+    return tuple(names)
+
+
+def names_match(name: str, holder: str, wanted: tuple[tuple[str, ...], ...]) -> bool:
+    """Whether a field is what a parameter wants: the same words, or the holder's and its own."""
+    words = tuple(stem(word) for word in split_name(name))
+    if words == wanted[0] and len(words) > 1:
+        return True
+    if words == wanted[0] and len(wanted) > 1 and _TELLING.issuperset(words):
+        return True
+    full = (stem(singular(holder)), *words) if holder else words
+    return (
+        full in wanted or (len(wanted) > 1 and words == wanted[1]) or (len(wanted) > 1 and full == wanted[1])
+    )
+
+
+_TELLING: Final = frozenset(
+    stem(word)
+    for word in "city country email phone address currency latitude longitude lat lon location date "
+    "symbol airport language "
+    "username url domain iban zip ticker destination origin".split()
+)
+
+
+def find_fields(
+    value: Any,
+    wanted: tuple[tuple[str, ...], ...],
+    holder: str,
+    entry: Mapping[str, Any] | None = None,
+    depth: int = 0,
+) -> Iterator[tuple[Any, Mapping[str, Any] | None]]:
+    """The values of fields that a parameter wants, each with the list entry that it stands in."""
+    if depth > 6:
+        return
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, (str, int, float)) and not isinstance(inner, bool):
+                if names_match(name, holder, wanted):
+                    yield inner, entry
+            else:
+                yield from find_fields(
+                    inner, wanted, name if not name.startswith("result") else holder, entry, depth + 1
+                )
+    elif isinstance(value, list):
+        for one in value:
+            yield from find_fields(one, wanted, holder, one if isinstance(one, dict) else entry, depth + 1)
+
+
+def _picked(found: Sequence[tuple[Any, Mapping[str, Any] | None]], text: str) -> Any:
+    """One of several values: the one that the request points at, else the first."""
+    if len(found) == 1:
+        return found[0][0]
+    told = text.lower()
+    if _CHEAPEST.search(told):
+        return min(
+            found, key=lambda one: _figure(one[1], ("price", "max_price", "min_price", "total"), 1e12)
+        )[0]
+    if _BEST.search(told):
+        return max(found, key=lambda one: _figure(one[1], ("rating",), -1.0))[0]
+    if _LAST.search(told):
+        return found[-1][0]
+    for word, place in _ORDINALS:
+        if re.search(rf"\b(?:the|that) {word}\b", told) and place < len(found):
+            return found[place][0]
+    for value, entry in found:
+        if entry and any(
+            isinstance(one, str) and len(one) > 3 and one.lower() in told for one in entry.values()
+        ):
+            return value
+    return found[0][0]
+
+
+def _figure(entry: Mapping[str, Any] | None, kinds: tuple[str, ...], otherwise: float) -> float:
+    for name, value in (entry or {}).items():
+        if isinstance(value, (int, float)) and kind_of(name) in kinds:
+            return float(value)
+    return otherwise

@@ -1,0 +1,176 @@
+"""Makes the fields of a result agree: ends after beginnings, counts that count, totals that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from toolflow.llm.providers.rehearsal.kinds import kind_of
+from toolflow.llm.providers.rehearsal.site import MISSING
+from toolflow.llm.providers.rehearsal.words import singular, split_name
+from toolflow.llm.providers.rehearsal.world import World
+
+_PAIRS: Final = (
+    ("departure", "arrival"),
+    ("start", "end"),
+    ("opens", "closes"),
+    ("from", "until"),
+    ("earliest", "latest"),
+    ("pickup", "dropoff"),
+    ("low", "high"),
+    ("min", "max"),
+    ("begin", "end"),
+)
+_UNIT_PRICES: Final = ("price", "price_per_night", "fare", "unit_price", "price_per_ticket", "rate")
+_TOTALS: Final = ("amount", "total", "total_price", "total_amount", "total_cost")
+_COUNTS: Final = (
+    "ticket_count",
+    "quantity",
+    "passenger_count",
+    "number_of_tickets",
+    "travelers",
+    "passengers",
+    "num_tickets",
+)
+_LIMITS: Final = (
+    "max_results",
+    "limit",
+    "count",
+    "top",
+    "top_k",
+    "size",
+    "per_page",
+    "page_size",
+    "num_results",
+)
+
+
+def tidy(value: Any, world: World, minutes: int = 90) -> None:
+    """Correct a result in place.
+
+    Args:
+        value: The result.
+        world: Tells what the call is about.
+        minutes: How long something lasts that does not say.
+    """
+    if isinstance(value, list):
+        for one in value:
+            tidy(one, world, minutes)
+        return
+    if not isinstance(value, dict):
+        return
+    for name, inner in value.items():
+        if isinstance(inner, list):
+            _cut(inner, world.arguments)
+            _sort(inner)
+        tidy(inner, world, _minutes(value, minutes))
+        del name
+    _order(value, _minutes(value, minutes))
+    _count(value)
+    _total(value, world)
+
+
+def _minutes(value: Mapping[str, Any], otherwise: int) -> int:
+    told = next(
+        (one for name, one in value.items() if name.endswith("minutes") and isinstance(one, int)), otherwise
+    )
+    return max(told, 15)
+
+
+def _cut(entries: list[Any], arguments: Mapping[str, Any]) -> None:
+    for name in _LIMITS:
+        limit = arguments.get(name)
+        if isinstance(limit, int) and 0 < limit < len(entries):
+            del entries[limit:]
+
+
+def _sort(entries: list[Any]) -> None:
+    """Services list by price, or by time; the values move, the entries keep their own."""
+    if not all(isinstance(one, dict) for one in entries):
+        return
+    for name in ("price", "price_per_night", "start_time", "departure_time"):
+        if all(isinstance(one.get(name), (int, float)) for one in entries):
+            entries.sort(key=lambda one: one[name])
+            return
+
+
+def _order(value: dict[str, Any], minutes: int) -> None:
+    names = list(value)
+    for first, last in _PAIRS:
+        for begin in names:
+            if first not in split_name(begin):
+                continue
+            end = begin.replace(first, last)
+            if end == begin or end not in value:
+                continue
+            _put_in_order(value, begin, end, minutes)
+
+
+def _put_in_order(value: dict[str, Any], begin: str, end: str, minutes: int) -> None:
+    low, high = value[begin], value[end]
+    if isinstance(low, (int, float)) and isinstance(high, (int, float)) and not isinstance(low, bool):
+        value[begin], value[end] = min(low, high), max(low, high)
+    elif isinstance(low, str) and isinstance(high, str) and "T" in low and "T" in high:
+        try:
+            start, stop = datetime.fromisoformat(low), datetime.fromisoformat(high)
+            if (start.tzinfo is None) == (stop.tzinfo is None) and (
+                stop <= start or stop - start > timedelta(hours=12)
+            ):
+                value[end] = (start + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+        except ValueError:
+            return
+    elif isinstance(low, str) and isinstance(high, str) and kind_of(begin) == kind_of(end) and low > high:
+        value[begin], value[end] = high, low
+
+
+def _count(value: dict[str, Any]) -> None:
+    lists = {name: one for name, one in value.items() if isinstance(one, list)}
+    for name, told in value.items():
+        if isinstance(told, bool) or not isinstance(told, int):
+            continue
+        words = split_name(name)
+        if words == ("total", "results") or words in {("total",), ("count",), ("total", "count")}:
+            if len(lists) == 1:
+                value[name] = len(next(iter(lists.values())))
+        elif words[-1:] == ("count",):
+            for listed, entries in lists.items():
+                if singular(split_name(listed)[-1]) == words[0] and len(words) == 2:
+                    value[name] = len(entries)
+    if lists and value.get("has_more") is True:
+        value["has_more"] = False
+
+
+def _total(value: dict[str, Any], world: World) -> None:
+    total = next((name for name in _TOTALS if isinstance(value.get(name), (int, float))), None)
+    if total is None or total in world.arguments:
+        return
+    price = next(
+        (
+            one
+            for name in _UNIT_PRICES
+            for one in (value.get(name, MISSING), world.about(name))
+            if isinstance(one, (int, float)) and not isinstance(one, bool)
+        ),
+        None,
+    )
+    if price is None:
+        return
+    units = _units(value, world)
+    amount = round(price * units, 2)
+    value[total] = int(amount) if isinstance(value[total], int) and float(amount).is_integer() else amount
+
+
+def _units(value: Mapping[str, Any], world: World) -> int:
+    for name in _COUNTS:
+        told = world.arguments.get(name, value.get(name))
+        if isinstance(told, int) and not isinstance(told, bool) and told > 0:
+            return told
+        if isinstance(told, list) and told:
+            return len(told)
+    first = world.arguments.get("check_in_date", value.get("check_in_date", world.about("check_in_date")))
+    last = world.arguments.get("check_out_date", value.get("check_out_date", world.about("check_out_date")))
+    try:
+        return max((date.fromisoformat(last) - date.fromisoformat(first)).days, 1)
+    except (TypeError, ValueError):
+        return 1
