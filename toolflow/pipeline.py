@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from toolflow.agents.cast import Cast, Troupe
-from toolflow.clock import derive_random, derive_seed
+from toolflow.clock import derive_random
 from toolflow.dialogue.dialogue import Dialogue
 from toolflow.dialogue.scenario import Scenario, draw_scenario
 from toolflow.errors import LLMError, ToolFlowError, leaves
@@ -24,7 +24,8 @@ from toolflow.runtime.simulator import SceneFailure, Trajectory, simulate
 Ending = Literal["target_met", "candidate_ceiling", "interrupted"]
 
 _FAILURES_IN_A_ROW = 20
-"""So many dialogues that fail one after another, by calls that fail, mean that the endpoint is down."""
+_SIGNS_OF_AN_OUTAGE = frozenset({"llm_error", "crash", "deadline"})
+"""So many dialogues in a row that fail for such a reason mean that going on would only use up candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class Synthesis:
 
     def _draw(self, index: int) -> tuple[ToolSet, Scenario]:
         seed, bounds = self._troupe.seed, self._troupe.bounds
-        tool_set = self._sampler.sample(derive_seed(seed, index, "tools"))
+        tool_set = self._sampler.sample(index)
         scenario = draw_scenario(
             derive_random(seed, index, "scenario"),
             fewest_goals=bounds.fewest_goals,
@@ -180,11 +181,12 @@ class Synthesis:
         dialogue = Dialogue(
             index,
             trajectory.messages,
-            tool_set.tools,
+            cast.offered,
             trajectory.plan,
             {
                 "seed": self._troupe.seed,
                 "links": [link.to_json() for link in tool_set.links],
+                "distractors": [tool.function_name for tool in tool_set.distractors],
                 "scenario": asdict(scenario),
                 "models": cast.models,
                 "usage": asdict(cast.usage),
@@ -194,7 +196,7 @@ class Synthesis:
             },
         )
         self._failures_in_a_row = 0
-        verdict = judge(trajectory, tool_set.tools)
+        verdict = judge(trajectory, cast.offered)
         if verdict.accepted:
             self._run.accept(dialogue.to_line())
             self._progress.accepted += 1
@@ -209,18 +211,19 @@ class Synthesis:
         )
 
     def _fail(self, index: int, failure: SceneFailure) -> None:
+        where = {"traceback": failure.traceback} if failure.traceback else {}
         self._throw_out(
-            f"d{index:07d}", index, stage="dialogue", reason=failure.reason, detail=failure.detail
+            f"d{index:07d}", index, stage="dialogue", reason=failure.reason, detail=failure.detail, **where
         )
-        if failure.reason != "llm_error":
+        if failure.reason not in _SIGNS_OF_AN_OUTAGE:
             self._failures_in_a_row = 0
             return
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
             raise LLMError(
                 f"{_FAILURES_IN_A_ROW} dialogues in a row failed, the last one because: {failure.detail}",
-                hint="Nothing finished is lost. When the endpoint works again, run the same command: "
-                "it continues the run.",
+                hint="Nothing finished is lost. When the cause is mended, run the same command: it continues "
+                "the run. rejected.jsonl holds the details.",
             )
 
     def _throw_out(self, dialogue_id: str, index: int, *, stage: str, reason: str, **details: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +33,6 @@ from toolflow.runtime.events import (
 )
 from toolflow.runtime.mailbox import Mailbox
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
@@ -60,10 +58,12 @@ class SceneFailure:
     Attributes:
         reason: A short word for the counts, such as ``llm_error`` or ``deadline``.
         detail: What happened, in a sentence.
+        traceback: Where, if it was a bug of ours.
     """
 
     reason: str
     detail: str
+    traceback: str | None = None
 
 
 async def simulate(
@@ -158,5 +158,6 @@ def _failure(group: BaseExceptionGroup[BaseException]) -> SceneFailure:
         case LLMError() as error:
             return SceneFailure("llm_error", error.message)
         case error:
-            _log.error("dialogue crashed", exc_info=error)
-            return SceneFailure("crash", f"{type(error).__name__}: {error}")
+            return SceneFailure(
+                "crash", f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+            )

@@ -34,8 +34,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """An event loop whose time jumps to the next timer when nothing is runnable.
 
-    Hours of virtual time pass in milliseconds, in the same order every time. Threads and sockets have no place
-    in it: it would not wait for them.
+    Hours of virtual time pass in milliseconds, in the same order every time. Threads and sockets have no
+    place in it: it would not wait for them.
     """
 
     def __init__(self) -> None:
