@@ -55,19 +55,22 @@ def synth(
             "-t",
             metavar="PATH",
             rich_help_panel=_WHAT,
-            help="Catalogue: file, folder or URL; may be repeated.  [default: the shipped sample]",
+            help="Catalogue: file, folder or URL; may be repeated.",
+            show_default="the shipped sample",
         ),
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option("-n", min=1, help="Accepted dialogues wanted.  [default: 100]", rich_help_panel=_WHAT),
+        typer.Option(
+            "-n", min=1, help="Accepted dialogues wanted.", show_default="100", rich_help_panel=_WHAT
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of every draw.  [default: 0]", rich_help_panel=_WHAT)
+        int | None, typer.Option(help="Seed of every draw.", show_default="0", rich_help_panel=_WHAT)
     ] = None,
     sampler: Annotated[
         SamplerKind | None,
-        typer.Option(help="Draw related tools, or any.  [default: graph]", rich_help_panel=_WHAT),
+        typer.Option(help="Draw related tools, or any.", show_default="graph", rich_help_panel=_WHAT),
     ] = None,
     limit_tools: Annotated[
         int | None,
@@ -112,7 +115,8 @@ def synth(
     tool_calls: Annotated[
         ToolCalls | None,
         typer.Option(
-            help="Native tool calls, or through JSON; auto asks the endpoint.  [default: auto]",
+            help="Native tool calls, or through JSON; auto asks the endpoint.",
+            show_default="auto",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -128,18 +132,20 @@ def synth(
     ] = None,
     max_concurrency: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="LLM calls in flight.  [default: 64]", rich_help_panel=_HOW),
+        typer.Option(
+            min=1, metavar="N", help="LLM calls in flight.", show_default="64", rich_help_panel=_HOW
+        ),
     ] = None,
     max_candidates: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Most dialogues begun.  [default: 3 n + 20]", rich_help_panel=_HOW
+            min=1, metavar="N", help="Most dialogues begun.", show_default="3 n + 20", rich_help_panel=_HOW
         ),
     ] = None,
     attempt_timeout: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Longest wait for one answer.  [default: 300]", rich_help_panel=_HOW
+            metavar="SECONDS", help="Longest wait for one answer.", show_default="300", rich_help_panel=_HOW
         ),
     ] = None,
     retries: Annotated[
@@ -147,13 +153,16 @@ def synth(
         typer.Option(
             min=0,
             metavar="N",
-            help="Further attempts after a transient failure.  [default: 7]",
+            help="Further attempts after a transient failure.",
+            show_default="7",
             rich_help_panel=_HOW,
         ),
     ] = None,
     display: Annotated[
         DisplayKind | None,
-        typer.Option(help="What to show.  [default: live on a terminal, else plain]", rich_help_panel=_HOW),
+        typer.Option(
+            help="What to show.", show_default="live on a terminal, else plain", rich_help_panel=_HOW
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and stop.", rich_help_panel=_HOW)
