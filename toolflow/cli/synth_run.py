@@ -41,7 +41,7 @@ def run_synthesis(
         _describe(config, material, output, as_json=as_json)
         return 0
     view = make_display(
-        display, console=console, title=f"{output} · {', '.join(config.model_names()) or 'no model named'}"
+        display, console=console, title=f"{output} · {', '.join(config.model_names()) or 'default model'}"
     )
     try:
         result = run(play_run(config, material, output, view))

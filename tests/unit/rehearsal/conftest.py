@@ -24,6 +24,7 @@ from toolflow.llm.chat import CallKey, Request, ResponseFormat
 from toolflow.llm.providers.rehearsal import RehearsalProvider
 
 Ask = Callable[..., Message]
+PLACE = CallKey(0, "any", 0)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def ask() -> Ask:
         schema: dict[str, Any] | None = None,
         seed: int = 0,
         mistakes: float = 0.0,
-        key: CallKey = CallKey(0, "any", 0),
+        key: CallKey = PLACE,
         **rest: Any,
     ) -> Message:
         shape = ResponseFormat(name, schema or {}) if name else None

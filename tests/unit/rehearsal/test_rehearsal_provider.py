@@ -97,7 +97,8 @@ def test_tool_choice_none_forbids_calls() -> None:
 
 def test_calls_in_json_where_an_endpoint_has_no_native_ones() -> None:
     prompts = shipped_prompts()
-    system = f"{prompts.render('assistant', 'system')}\n\n{prompts.render('assistant', 'json_mode', tools=[WEATHER])}"
+    offer = prompts.render("assistant", "json_mode", tools=[WEATHER])
+    system = f"{prompts.render('assistant', 'system')}\n\n{offer}"
     messages = [
         Message("system", system),
         Message("user", "Can you check the weather in Lisbon on March 14, 2026?"),
@@ -161,11 +162,11 @@ TEXTS = st.one_of(
     st.sampled_from(
         (
             "<tools>\n{}\n</tools>\nNumber of goals: x",
-            '<tools>\n{"name":"a","parameters":{"properties":[]},"returns":{"type":7}}\n</tools>\nNumber of goals: 5',
+            '<tools>\n{"name":"a","parameters":{"properties":[]},"returns":{"type":7}}\n</tools>',
             '<goal>\n{"request":3,"facts":[],"calls":7}\n</goal>\nWhat do you do?',
             '<next_goal>\n{"request":"","facts":{"a":null,"b":[[1]],"":{}}}\n</next_goal>\nWhat do you do?',
-            '<tool>\n{"name":null,"returns":{"type":"object","properties":{"a":{"$ref":"#/x"}}}}\n</tool>\n<call>\n[]\n</call>',
-            "<conversation>\nAssistant: Which one?\nUser: \n</conversation>\n<goal>\n{}\n</goal>\nWhat do you do?",
+            '<tool>\n{"name":null,"returns":{"properties":{"a":{"$ref":"#/x"}}}}\n</tool>\n<call>\n1</call>',
+            "<conversation>\nAssistant: A?\nUser: \n</conversation>\n<goal>\n{}\n</goal>\nWhat do you do?",
             '<results>\n{"a":\n</results>',
             "<problems>\n- no\n</problems>",
             '{"calls":[3,{"name":4}],"reply":null}',

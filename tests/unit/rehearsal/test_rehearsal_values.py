@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from toolflow.catalog.schema import compile_schema
 from toolflow.llm.providers.rehearsal.kinds import kind_of
 from toolflow.llm.providers.rehearsal.patterns import from_pattern
+from toolflow.llm.providers.rehearsal.scene import Scene
 from toolflow.llm.providers.rehearsal.schema_values import write_value
 from toolflow.llm.providers.rehearsal.schemas import examples_in, like
 from toolflow.llm.providers.rehearsal.site import Site
-from toolflow.llm.providers.rehearsal.values import Scene
 
 
 def scene(seed: int = 0) -> Scene:
@@ -131,7 +131,8 @@ def test_a_place_agrees_with_itself() -> None:
         ("title", "books", "book"),
         ("checkOutDate", "", "date_end"),
         ("guest_count", "", "count"),
-        ("max_price_per_night", "", "price"),
+        ("max_price_per_night", "", "max_price"),
+        ("price_per_night", "", "night_price"),
         ("recipient_email", "", "email"),
         ("booking_id", "", "id"),
         ("zzz", "", "text"),

@@ -54,7 +54,7 @@ def answer_from(calls: Sequence[Called], draw: random.Random) -> str:
     return " ".join(dict.fromkeys(one for one in told if one)) or "That's done."
 
 
-def _describe(call: Called, draw: random.Random, *, brief: bool) -> str:
+def _describe(call: Called, draw: random.Random, *, brief: bool) -> str:  # noqa: PLR0911  one return a shape of result
     result = call.result
     if (
         isinstance(result, dict)
@@ -152,16 +152,22 @@ def _entry(entry: Mapping[str, Any], holder: str, call: Called, currency: str) -
     for name, value in sorted(worth_telling(entry, call, used), key=lambda one: -weight_of(one[0])):
         if len(figures) == 2:
             break
-        figures.append(_figure(name, value, currency))
+        figure = _figure(name, value, currency)
+        day, _, clock = figure.partition(" at ")
+        figures.append(f"until {clock}" if clock and label.startswith(f"{day} at ") else figure)
     if not label:
         return listed(figures) or "one entry"
+    if kind_of(used) == "weekday":
+        return f"{capitalised(label)} {' to '.join(figures)}"
     return f"{label} ({', '.join(figures)})" if figures else label
 
 
-def _figure(name: str, value: Any, currency: str) -> str:
+def _figure(name: str, value: Any, currency: str) -> str:  # noqa: PLR0911  one return a kind
     """A field in brackets behind a name, as short as can be."""
     text = shown(name, value, currency)
     kind, words = kind_of(name), split_name(name)
+    if kind == "quantity" and isinstance(value, int):
+        return f"{text} of them" if value > 1 else "one of them"
     if isinstance(value, bool):
         return tell(name, value).removeprefix("it's ").removeprefix("the ")
     if kind == "rating":

@@ -9,6 +9,7 @@ from typing import Any, Final
 from toolflow.llm.providers.rehearsal.conversation import Called, Conversation, Step, UserSaid
 from toolflow.llm.providers.rehearsal.intents import thing_of
 from toolflow.llm.providers.rehearsal.kinds import kind_of
+from toolflow.llm.providers.rehearsal.manners import spoken_parameter
 from toolflow.llm.providers.rehearsal.matching import Offer, Part
 from toolflow.llm.providers.rehearsal.phrasing import read_fact
 from toolflow.llm.providers.rehearsal.schema_values import fits
@@ -58,6 +59,8 @@ def fill(
         if value is MISSING and required:
             default = resolve(as_schema(properties.get(slot.name)), offer.schema).get("default")
             value = MISSING if default is None else default
+        if not required and _is_anothers(value, arguments, slot, part.text):
+            continue
         if value is not MISSING and _acceptable(value, slot, offer):
             arguments[slot.name] = value
         elif required:
@@ -68,6 +71,13 @@ def fill(
             arguments[missing[0].name] = value
             missing = []
     return arguments, missing
+
+
+def _is_anothers(value: Any, arguments: Mapping[str, Any], slot: Slot, text: str) -> bool:
+    """Whether what was read for an optional parameter was said of a required one that is like it."""
+    plain = value[0] if isinstance(value, list) and len(value) == 1 else value
+    named = spoken_parameter(slot.name).lower() in text.lower()
+    return isinstance(plain, str) and plain in arguments.values() and not named
 
 
 def _acceptable(value: Any, slot: Slot, offer: Offer) -> bool:
@@ -192,7 +202,7 @@ def find_fields(
             yield from find_fields(one, wanted, holder, one if isinstance(one, dict) else entry, depth + 1)
 
 
-def _picked(found: Sequence[tuple[Any, Mapping[str, Any] | None]], text: str) -> Any:
+def _picked(found: Sequence[tuple[Any, Mapping[str, Any] | None]], text: str) -> Any:  # noqa: PLR0911  one return a way to point
     """One of several values: the one that the request points at, else the first."""
     if len(found) == 1:
         return found[0][0]

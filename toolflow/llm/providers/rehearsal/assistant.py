@@ -51,7 +51,7 @@ def play_assistant(request: Request, mistakes: float) -> Message:
     return Message("assistant", decision.words, named)
 
 
-def decide(conversation: Conversation, seed: int, *, may_call: bool) -> Decision:
+def decide(conversation: Conversation, seed: int, *, may_call: bool) -> Decision:  # noqa: PLR0911  one return a decision
     """What to do now.
 
     Args:

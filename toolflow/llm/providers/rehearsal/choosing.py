@@ -10,7 +10,8 @@ from toolflow.llm.providers.rehearsal.kinds import kind_of
 from toolflow.llm.providers.rehearsal.telling import is_telling, tell
 
 _WEIGHT: Final = {
-    "status": 9, "condition": 9, "temperature": 8, "total": 8, "price": 8, "amount": 8, "balance": 9,
+    "status": 9, "night_price": 8, "condition": 9, "temperature": 8, "total": 8, "price": 8, "amount": 8,
+    "balance": 9,
     "time": 7, "datetime": 7, "date": 6,
     "time_end": 6, "rating": 6, "hotel": 7, "restaurant": 7, "film": 7, "event": 7, "person": 6,
     "street": 6, "phone": 5, "percent": 5,
@@ -20,8 +21,9 @@ _WEIGHT: Final = {
 
 
 def currency_of(result: Mapping[str, Any], call: Called) -> str:
+    """The currency of a result's amounts, as its code; empty where nothing tells it."""
     for source in (result, call.arguments):
-        for name in ("currency", "target_currency"):
+        for name in ("target_currency", "currency"):
             if isinstance(source.get(name), str):
                 return str(source[name])
     return ""
@@ -47,6 +49,7 @@ def worth_telling(entry: Mapping[str, Any], call: Called, used: str) -> list[tup
 
 
 def weight_of(name: str) -> int:
+    """How much a field matters to a user."""
     return _WEIGHT.get(kind_of(name), 3)
 
 
@@ -58,4 +61,5 @@ def weightiest(entry: Mapping[str, Any], call: Called, used: str, most: int) -> 
 
 
 def told_as(fields: Sequence[tuple[str, Any]], currency: str) -> list[str]:
+    """Fields as clauses."""
     return list(dict.fromkeys(tell(name, value, currency) for name, value in fields))

@@ -28,6 +28,7 @@ _JOIN: Final = re.compile(r",\s+and (also|then)\s+")
 _ANSWERS: Final = ("Sure, {}.", "{}.", "{}, please.", "Oh right, {}.", "Of course: {}.", "{}.")
 _MOST_INLINE: Final = 3
 _MOST_FACTS: Final = 6
+_LONGEST: Final = 560
 _TRIES: Final = 3
 
 _ORDER: Final = {
@@ -50,7 +51,7 @@ def open_goal(goal: Mapping[str, Any], said: Sequence[Said], style: Style, draw:
         reaction = "" if "thank" in talk.lower() else reaction_to(said, style, draw)
         return _finish(" ".join(filter(None, (reaction, talk))), {}, style)
     told = as_object(goal.get("facts"))
-    facts = [(name, value) for name, value in told.items() if not _is_in(value, request)]
+    facts = [(name, value) for name, value in told.items() if not _is_in(name, value, request)]
     held = sorted({say(one) for value in told.values() for one in _each(value)}, key=len, reverse=True)
     flat = [inner for fact in facts for inner in flattened(*fact)][:_MOST_FACTS]
     message = ""
@@ -62,7 +63,9 @@ def open_goal(goal: Mapping[str, Any], said: Sequence[Said], style: Style, draw:
             if len(text) > 2:
                 wish = re.sub(rf"(?<![\w\0]){re.escape(text)}(?!\w)", _holder(values), wish)
         message = _composed(wish, flat, lead, style, draw, values=values, surest=attempt == _TRIES)
-        if all(_reads(message, name, value) for name, value in flat):
+        if len(message) > _LONGEST and len(flat) > 1:
+            flat = flat[: len(flat) // 2]  # the rest is told when it is asked for
+        elif all(_reads(message, name, value) for name, value in flat):
             break
     return message
 
@@ -78,14 +81,12 @@ def _each(value: Any) -> Sequence[Any]:
     return [inner for one in value.values() for inner in _each(one)] if isinstance(value, dict) else [value]
 
 
-def _is_in(value: Any, request: str) -> bool:
-    """Whether a request says a value already."""
+def _is_in(name: str, value: Any, request: str) -> bool:
+    """Whether a request says a fact already; a fact of several calls must stand there value by value."""
+    if read_fact(request, slot_for(name, value)) == value:
+        return True
     each = _each(value)
-    return bool(each) and all(not isinstance(one, bool) and _as_words(say(one), request) for one in each)
-
-
-def _as_words(text: str, request: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", request, re.I) is not None
+    return len(each) > 1 and all(re.search(rf"(?<!\w){re.escape(say(one))}(?!\w)", request) for one in each)
 
 
 def answer_with(facts: Mapping[str, Any], style: Style, draw: random.Random, *, plain: bool) -> str:
@@ -125,7 +126,7 @@ def _bare(name: str, value: Any, draw: random.Random) -> str:
     slot = slot_for(name, value)
     inline = clauses(slot, inline=True)
     if inline and draw.random() < 0.4 and manner(slot.name, slot.kind, slot.type, slot.style) != "email":
-        clause = with_value(draw.choice(inline), value, "{v}")
+        clause = with_value(next((one for one in inline if not one.startswith("with ")), "{v}"), value, "{v}")
         if read_fact(f"{clause.replace('{v}', say(value))}.", slot) == value:
             return clause
     return "{v}"
@@ -241,19 +242,15 @@ def _clause(name: str, value: Any, draw: random.Random, values: dict[str, str], 
 
 
 def _surest(name: str, value: Any, values: dict[str, str]) -> str:
+    """The clause that is read for certain, its value in quotation marks where it must be."""
     slot = slot_for(name, value)
     if isinstance(value, bool):
         return fill_names(YES[0] if value else NO[0], slot)
-    spoken = say(value)
-    if (
-        isinstance(value, str)
-        and not re.fullmatch(r"[\w@.+:/-]+", spoken)
-        and '"' not in spoken
-        and not slot.is_day
-        and not slot.is_moment
-    ):
-        spoken = f'"{spoken}"'
-    return fill_names(GENERIC[0], slot).replace("{v}", _hold(spoken, values))
+    template, spoken = fill_names(GENERIC[0], slot), say(value)
+    safe = re.fullmatch(r"[\w@.+:/-]+", spoken) or slot.is_day or slot.is_moment or not isinstance(value, str)
+    if not safe or not _same(read_fact(f"{template.replace('{v}', spoken)}.", slot), value):
+        spoken = spoken if '"' in spoken else f'"{spoken}"'
+    return template.replace("{v}", _hold(spoken, values))
 
 
 def _joined(told: Sequence[str], draw: random.Random) -> list[str]:
@@ -266,7 +263,7 @@ def _joined(told: Sequence[str], draw: random.Random) -> list[str]:
             rest
             and one.startswith("The ")
             and rest[0].startswith(("The ", "I", "My ", "It's "))
-            and draw.random() < 0.6
+            and draw.random() < 0.85
         ):
             other = rest.pop(0)
             other = other if other.startswith(("I ", "I'")) else other[0].lower() + other[1:]

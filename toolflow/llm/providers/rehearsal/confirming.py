@@ -28,7 +28,7 @@ _PAST: Final = {
     "upload": "uploaded", "rename": "renamed", "switch": "switched", "turn": "switched",
     "edit": "changed", "open": "opened",
 }  # fmt: skip
-_DONE: Final = ("Done! {}", "All set. {}", "{}", "{}", "That's done: {}")
+_DONE: Final = ("Done! {}", "All set. {}", "{}", "{}", "That's done. {}")
 _REFERENCES: Final = frozenset(
     (
         "booking",
@@ -45,6 +45,7 @@ _REFERENCES: Final = frozenset(
 
 
 def confirm(call: Called, result: Mapping[str, Any], draw: random.Random) -> str:
+    """What was done, how it stands now, and the reference that the user should keep."""
     words = [word for word in split_name(call.tool) if not word.isdigit()]
     verb = verb_of(call.tool)
     thing = (

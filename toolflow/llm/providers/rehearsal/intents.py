@@ -9,30 +9,29 @@ from typing import Final
 from toolflow.llm.providers.rehearsal.words import is_plural, singular, split_name, spoken_name, with_article
 
 _LEAD_IN: Final = re.compile(
-    r"^(?:.*?tool description:\s*|(?:this|the)\s+(?:tool|function|endpoint|api|method|operation|service|call|resource)\s+"
-    r"(?:is used to|can be used to|is for|allows (?:you|users|the user) to|lets (?:you|users)|enables "
-    r"(?:you|users) to|helps to|"
-    r"will|helps (?:you )?(?:to )?)?\s*|used to\s+|use this to\s+|allows (?:you|users) to\s+|an? "
-    r"(?:tool|api|endpoint) (?:to|that)\s+|"
-    r"api (?:to|for)\s+|endpoint to\s+)",
+    r"^(?:.*?tool description:\s*"
+    r"|(?:this|the)\s+(?:tool|function|endpoint|api|method|operation|service|call|resource)\s+"
+    r"(?:is used to|can be used to|is for|allows (?:you|users|the user) to|lets (?:you|users)"
+    r"|enables (?:you|users) to|helps to|will|helps (?:you )?(?:to )?)?\s*"
+    r"|used to\s+|use this to\s+|allows (?:you|users) to\s+"
+    r"|an? (?:tool|api|endpoint) (?:to|that)\s+|api (?:to|for)\s+|endpoint to\s+)",
     re.I | re.S,
 )
+# What follows these words says how, when or with what: too much for a wish.
 _CUT: Final = re.compile(
-    r"(?:\s+(?:with|by|based on|using|given|near|optionally|such "
-    r"as|including|that|which|whose|when|where|so that|in order|"
-    r"if|between two|between a|within|via|through|as last|under the|at the market|from a chosen|per|and "
-    r"(?:returns?|charges?|tells?|sends?|shows?|joins?|"
-    r"sets?|gives?|a)\b|according to|along with|together with|for (?:a|the) given|from (?:the )?given|for "
-    r"the named|in detail|now|"
-    r"as well as|at a|at the|until|without|up to|goes|it has|they|the user "
-    r"(?:has|is))\b|[.;:(,]|\s[-–]\s|\n)",
+    r"(?:\s+(?:with|by|based on|using|given|near|optionally|such as|including|that|which|whose|when|where"
+    r"|so that|in order|if|between two|between a|within|via|through|as last|under the|at the market"
+    r"|from a chosen|per|according to|along with|together with|for (?:a|the) given|from (?:the )?given"
+    r"|and (?:returns?|charges?|tells?|sends?|shows?|joins?|sets?|gives?|a)\b"
+    r"|for the named|in detail|now|as well as|at a|at the|until|without|up to|goes|it has|they"
+    r"|the user (?:has|is))\b|[.;:(,]|\s[-–]\s|\n)",
     re.I,
 )
 _TAIL: Final = re.compile(
-    r"\s+(?:in|for|of|to|from|on|at|into)\s+(?:an?|one|the|two|some|each|its|their)?\s*(?:given |specific "
-    r"|specified |certain |"
-    r"particular |single |chosen )?(?:city|cities|day|days|date|dates|location|locations|place|address|point(?: on the map)?|area|"
-    r"country|period|id|ids|name|email|topic|stock|query|user|users|coordinates|time|keyword|parameters?|nights)$",
+    r"\s+(?:in|for|of|to|from|on|at|into)\s+(?:an?|one|the|two|some|each|its|their)?\s*"
+    r"(?:given |specific |specified |certain |particular |single |chosen )?"
+    r"(?:city|cities|day|days|date|dates|location|locations|place|address|point(?: on the map)?|area|country"
+    r"|period|id|ids|name|email|topic|stock|query|user|users|coordinates|time|keyword|parameters?|nights)$",
     re.I,
 )
 _GIVEN: Final = re.compile(
@@ -48,8 +47,10 @@ _ENUMERATION: Final = re.compile(
 )
 _NOISE: Final = re.compile(r"[_-](?:[0-9a-f]{8}|\d+)$")
 
+_NO_THING: Final = frozenset(("", "a", "an", "the", "all", "new", "current", "one", "their", "any"))
+_TAKE_TO: Final = frozenset(("subscribe", "reply", "apply", "listen"))
 _LOOKUP: Final = frozenset("get retrieve fetch return obtain read provide give show display".split())
-_LOOKUP_VERBS: Final = ("check", "see", "look up", "get")
+_LOOKUP_VERBS: Final = ("check", "see", "look up", "pull up")
 _LIST_VERBS: Final = ("see", "list", "look through", "go over")
 _SEARCH_VERBS: Final = ("find", "search for", "look for")
 _VERBS: Final = frozenset(
@@ -130,7 +131,7 @@ def _from_description(description: str) -> str:
         verb, rest = "get", rest[3:]
     start = 0
     cut = _CUT.search(rest, start)
-    while cut and len(rest[: cut.start()].split()) < 2 and rest[cut.start()] not in ".;:(\n":
+    while cut and rest[: cut.start()].lower() in _NO_THING and rest[cut.start()] not in ".;:(\n":
         cut = _CUT.search(rest, cut.end())
     thing = _GIVEN.sub("", rest[: cut.start()] if cut else rest).strip().rstrip(".,;:")
     thing = _LOOSE_END.sub("", _TAIL.sub("", _LOOSE_END.sub("", thing)) or thing)
@@ -169,7 +170,7 @@ def _from_name(name: str) -> str:
         verb, thing = base_form(words[2]), words[3:] or words[:1]  # Banks_1_CheckBalance
     else:
         verb, thing = "get", words or ["it"]
-    return f"{verb} {_articled(verb, thing)}"
+    return f"{verb}{' to' if verb in _TAKE_TO and thing[0] != 'to' else ''} {_articled(verb, thing)}"
 
 
 def _articled(verb: str, thing: list[str]) -> str:
@@ -181,7 +182,7 @@ def _articled(verb: str, thing: list[str]) -> str:
     return with_article(noun) if verb in _ONE_OF_MANY else f"the {noun}"
 
 
-def _variants(phrase: str) -> tuple[str, ...]:
+def _variants(phrase: str) -> tuple[str, ...]:  # noqa: PLR0911  one return a verb
     """The phrase with other verbs that say the same."""
     verb, _, thing = phrase.partition(" ")
     if not thing:

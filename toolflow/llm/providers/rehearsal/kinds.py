@@ -22,7 +22,9 @@ class _Kinds(msgspec.Struct):
 _KINDS: Final = msgspec.json.decode(files(lexicon).joinpath("kinds.json").read_bytes(), type=_Kinds)
 # The first rule that matches wins. A rule reads the words of the name, in singular, joined by blanks.
 _COMPILED: Final = tuple((kind, re.compile(pattern)) for kind, pattern in _KINDS.rules)
-_BARE: Final = frozenset(("headline", "name", "title", "id", "type", "code", "number", "category", "text"))
+_BARE: Final = frozenset(
+    ("price", "headline", "name", "title", "id", "type", "code", "number", "category", "text")
+)
 
 LISTS: Final = frozenset(_KINDS.lists.split())
 """Kinds that are drawn from the list of the same name."""

@@ -116,34 +116,35 @@ def manner(name: str, kind: str, json_type: str, style: str = "") -> str:
     """How a parameter is spoken of: the key of its clauses; ``generic`` where only the general ones fit."""
     words = split_name(name)
     if json_type in {"integer", "number"}:
-        if kind == "before":
-            return kind
-        if unit := unit_of(name):
-            return "level" if unit in {"percent", "degrees"} else "measured"
-        return {"small": "people", "people": "people", "count": "people", "quantity": "quantity"}.get(
-            kind, kind if kind in {"max_price", "min_price"} else "generic"
-        )
+        return _manner_of_number(name, kind)
     if json_type not in {"string", "any"}:
         return "generic"
     if style == "date-time" or kind == "datetime":
         return "moment_end" if kind in {"time_end", "date_end"} or "end" in words else "moment"
     if kind in {"date_start", "date_end"}:
-        if "check" in words or "checkin" in words or "checkout" in words:
-            return "check_in" if kind == "date_start" else "check_out"
-        if words[0] in {"departure", "depart", "outbound", "leaving"}:
-            return "leaving"
-        return "returning" if words[0] in {"return", "inbound"} else kind
-    if kind in {"code", "id"}:
-        return "id"
+        return _manner_of_date(words, kind)
     if words[-1:] == ("title",) or (
         kind in _TITLE_KINDS and words[-1] in {"name", "subject"} and len(words) > 1
     ):
         return "titled"
-    if kind == "message" and style == "":
-        return "saying"
-    if kind == "person":
-        return "person"
+    kind = {"code": "id", "message": "saying"}.get(kind, kind)
     return kind if kind in INLINE or kind in SENTENCES else "generic"
+
+
+def _manner_of_number(name: str, kind: str) -> str:
+    unit = unit_of(name)
+    if unit and kind != "before":
+        return "level" if unit in {"percent", "degrees"} else "measured"
+    kind = {"small": "people", "count": "people"}.get(kind, kind)
+    return kind if kind in {"people", "quantity", "before", "max_price", "min_price"} else "generic"
+
+
+def _manner_of_date(words: Sequence[str], kind: str) -> str:
+    if {"check", "checkin", "checkout"} & set(words):
+        return "check_in" if kind == "date_start" else "check_out"
+    if words[0] in {"departure", "depart", "outbound", "leaving"}:
+        return "leaving"
+    return "returning" if words[0] in {"return", "inbound"} else kind
 
 
 def unit_of(name: str) -> str:
@@ -194,7 +195,7 @@ def fill_names(template: str, slot: Slot) -> str:
 
 def with_value(template: str, value: Any, spoken: str) -> str:
     """A clause with its value put in; one of a kind is no plural: ``for 1 guest``."""
-    if value == 1 and value is not True:
+    if str(value) in {"1", "1.0"}:
         template = _COUNTED.sub(_one_of, template)
     return template.replace("{v}", spoken)
 

@@ -19,14 +19,12 @@ from toolflow.llm.providers.rehearsal.words import content_stems, split_name, st
 
 _FIRST_SENTENCE: Final = re.compile(r"(?<=[a-z)])\.\s|\n\n")
 _OPENER: Final = re.compile(
-    r"\b(?:can|could|would|will) (?:you|we|i)\b|\bplease\b|\bi(?:'d| would) (?:like|love) (?:you "
-    r")?to\b|\bi(?:'m| am) (?:trying|looking|"
-    r"hoping|planning)\b|\bi (?:also )?(?:need|want|have) (?:you )?to\b|\bhelp me\b|\blet's\b|\blet "
-    r"me\b|\bhow about\b|\bgo ahead and\b|"
-    r"\bi need\b|\bi want\b|\bis it possible to\b|\bwhat(?:'s| is| "
-    r"are)\b|\bwho\b|\bwhere\b|\bwhen\b|\bhow (?:much|many|long|far)\b|"
-    r"\bshow me\b|\btell me\b|\bgive me\b|\bnext[:,]|\bnow[:,]? |\balso\b|^then\b|^after that\b|^once "
-    r"(?:you|that)\b|^while you\b|^(?:go ahead|go on) and\b",
+    r"\b(?:can|could|would|will) (?:you|we|i)\b|\bplease\b|\bi(?:'d| would) (?:like|love) (?:you )?to\b"
+    r"|\bi(?:'m| am) (?:trying|looking|hoping|planning)\b|\bi (?:also )?(?:need|want|have) (?:you )?to\b"
+    r"|\bhelp me\b|\blet's\b|\blet me\b|\bhow about\b|\bgo ahead and\b|\bi need\b|\bi want\b"
+    r"|\bis it possible to\b|\bwhat(?:'s| is| are)\b|\bwho\b|\bwhere\b|\bwhen\b"
+    r"|\bhow (?:much|many|long|far)\b|\bshow me\b|\btell me\b|\bgive me\b|\bnext[:,]|\bnow[:,]? |\balso\b"
+    r"|^(?:and )?then\b|^after that\b|^once (?:you|that)\b|^while you\b|^(?:go ahead|go on) and\b",
     re.I,
 )
 _PART: Final = re.compile(
@@ -40,6 +38,7 @@ _SEQUENCE: Final = re.compile(
 _LEAST_SCORE: Final = 0.34
 _OPENER_WITHIN: Final = 48
 _SHORT: Final = 7
+_SURE: Final = 0.7
 _PHRASAL: Final = re.compile(r"\b(?:look|search|looking|searching) for\b")
 _LETTERS: Final = re.compile(r"[a-z0-9]+")
 
@@ -57,6 +56,7 @@ class Offer:
         weak: Stems of the first sentence of its description.
         faint: Stems of its parameters' names.
         verb: Stem of what it does.
+        word: What it does, as its name says it.
         nouns: The words of its name but the verb, as they stand: ``orders`` is another tool than ``order``.
     """
 
@@ -69,6 +69,7 @@ class Offer:
     weak: frozenset[str]
     faint: frozenset[str]
     verb: str
+    word: str
     nouns: frozenset[str]
 
 
@@ -120,6 +121,7 @@ def _analysed(name: str, description: str, schema: Mapping[str, Any]) -> Offer:
         content_stems(_FIRST_SENTENCE.split(description)[0][:300]),
         content_stems(" ".join(" ".join(split_name(slot.name)) for slot in slots)),
         stem(base_form(words[0])) if words else "",
+        words[0] if words else "",
         frozenset(words[1:]),
     )
 
@@ -159,19 +161,21 @@ def scores(text: str, offers: Sequence[Offer]) -> list[float]:
             + 0.25 * (strong + weak) / (1.0 + strong + weak)
             + 0.02 * faint
             + (0.15 if offer.verb in said else 0.0)
+            + (0.2 if offer.word in spoken else 0.0)
+            + 0.05 * strong
             + (0.3 * len(offer.nouns & spoken) / len(offer.nouns) if offer.nouns else 0.0)
             - 0.12 * foreign
         )
     return found
 
 
-def best_offer(text: str, offers: Sequence[Offer]) -> Offer | None:
+def best_offer(text: str, offers: Sequence[Offer], least: float = _LEAST_SCORE) -> Offer | None:
     """The tool that a text is about; None where none fits."""
     if not offers:
         return None
     found = scores(text, offers)
     best = max(range(len(offers)), key=found.__getitem__)
-    return offers[best] if found[best] >= _LEAST_SCORE else None
+    return offers[best] if found[best] >= least else None
 
 
 def split_request(text: str) -> list[str]:
@@ -186,8 +190,9 @@ def parts_of(text: str, offers: Sequence[Offer]) -> list[Part]:
     opened = any(_opens(piece) for piece, _ in pieces)
     for piece, joint in pieces:
         # What stands before the first opener, such as "Great, thanks.", is no request where there is one.
-        asks = _opens(piece) or bool(joint) or (not parts and not (opened and len(piece.split()) < _SHORT))
-        offer = best_offer(piece, offers) if asks else None
+        asks = _opens(piece) or bool(joint) or not parts
+        before = opened and not _opens(piece) and len(piece.split()) < _SHORT
+        offer = best_offer(piece, offers, _SURE if before else _LEAST_SCORE) if asks else None
         if offer is not None:
             parts.append(Part(piece, offer.name, bool(parts) and bool(_SEQUENCE.search(joint + piece))))
         elif parts:

@@ -51,7 +51,7 @@ def _sequence(pattern: str, at: int, draw: random.Random) -> tuple[str, int]:
     return "".join(written), at
 
 
-def _piece(pattern: str, at: int, draw: random.Random) -> tuple[str, int]:
+def _piece(pattern: str, at: int, draw: random.Random) -> tuple[str, int]:  # noqa: PLR0911  one return a kind of piece
     letter = pattern[at]
     if letter in "^$":
         return "", at + 1

@@ -22,7 +22,7 @@ from toolflow.llm.providers.rehearsal.manners import (
     spoken_parameter,
 )
 from toolflow.llm.providers.rehearsal.site import MISSING
-from toolflow.llm.providers.rehearsal.spoken import DAY, Slot, mentions, unsay
+from toolflow.llm.providers.rehearsal.spoken import DAY, Slot, mentions, say, unsay
 from toolflow.llm.providers.rehearsal.words import split_name
 
 # A value ends where the next clause begins.
@@ -54,9 +54,8 @@ _SHAPES: Final = {
 def _shape(slot: Slot, way: str) -> str:
     """The expression that a value of the slot matches."""
     if slot.choices and not slot.many:
-        spoken = sorted(
-            (re.escape(str(one)).replace("_", "[_ ]") for one in slot.choices), key=len, reverse=True
-        )
+        names = {text for one in slot.choices for text in (str(one), say(one))}
+        spoken = sorted((re.escape(text).replace("_", "[_ ]") for text in names), key=len, reverse=True)
         return f"(?:{'|'.join(spoken)})\\b"
     if slot.type in {"integer", "number"}:
         return _SHAPES["number"]
@@ -85,10 +84,12 @@ def _readers(slot: Slot) -> tuple[re.Pattern[str], ...]:
     ):
         for template in templates:
             before, after = _split_template(fill_names(template, slot))
-            listed = slot.many and not slot.choices
-            end = _LIST_END if listed else end
             free = shape or rf"{_QUOTED}|(?:(?! as the )[^\n])+?"
-            tail = rf"\s+{after}\b" if after else ("" if shape else end)
+            tail = (
+                rf"\s+{after}\b"
+                if after
+                else ("" if shape else _LIST_END if slot.many and not slot.choices else end)
+            )
             quoted_first = f"{_QUOTED}|" if not shape else ""
             patterns.append(rf"(?<!\w){before}({quoted_first}{free}){tail}")
     if slot.kind in {"email", "phone"}:
@@ -122,7 +123,8 @@ def read_fact(text: str, slot: Slot) -> Any:
     for pattern in _readers(slot):
         for found in pattern.finditer(text):
             value = unsay(found.group(1), slot)
-            if value is MISSING or _is_filler(value):
+            quoted = found.group(1).startswith('"')
+            if value is MISSING or (not quoted and _is_filler(value)):
                 continue
             if not proper or not isinstance(value, str) or not value[0].islower():
                 return value
@@ -141,7 +143,7 @@ _PROPER: Final = frozenset(
 
 
 def _is_verbal(value: str) -> bool:
-    return is_verb(value.split(maxsplit=1)[0])
+    return is_verb(value.split(maxsplit=1)[0]) or value.startswith(("the ", "a ", "an "))
 
 
 def _is_filler(value: Any) -> bool:

@@ -89,6 +89,7 @@ class CallPlanner:
         self._emphasis = emphasis
         self._called: list[PlannedTool] = []
         self._told: dict[str, Any] = {}
+        self._drawn: dict[str, list[Any]] = {}
         self._given: set[str] = set()  # parameters that calls of earlier goals were given
         self._withheld = 0
         self._most_withheld = draw.randint(1, 2) if emphasis == "clarify" else 1
@@ -107,7 +108,7 @@ class CallPlanner:
         for slot in tool.offer.slots:
             if slot.name not in tool.offer.required and slot.name not in optional:
                 continue
-            origin = self._origin(slot, tool, listed=afresh)
+            origin = self._origin(slot, tool, listed=afresh) if slot.name in tool.offer.required else None
             if origin is not None:
                 draft.arguments.append(DraftArgument(slot, "result", origin=origin))
                 continue
@@ -152,7 +153,7 @@ class CallPlanner:
         return DraftCall(draft.tool, draft.again, kept)
 
     def _origin(self, slot: Slot, tool: PlannedTool, *, listed: bool) -> Origin | None:
-        """Where an earlier call returns a value; only entries of lists will do where it must be another one."""
+        """Where an earlier call returns a value; only entries of lists do where it must be another one."""
         if (slot.type in {"boolean", "object"} and not slot.inner) or slot.choices:
             return None
         if slot.inner:
@@ -198,15 +199,24 @@ class CallPlanner:
     def _value(
         self, slot: Slot, inner: Mapping[str, Any], tool: PlannedTool, scene: Scene, *, afresh: bool
     ) -> Any:
-        schema = tool.offer.schema
+        before = self._drawn.setdefault(slot.name, [])
         if not afresh and slot.name in self._told:
             return self._told[slot.name]
+        value = self._draw_value(slot, inner, tool, scene)
+        for _ in range(_TRIES if afresh else 0):
+            if value not in before:
+                break
+            value = self._draw_value(slot, inner, tool, scene)
+        before.append(value)
+        return value
+
+    def _draw_value(self, slot: Slot, inner: Mapping[str, Any], tool: PlannedTool, scene: Scene) -> Any:
         if slot.kind == "keyword" and slot.type in {"string", "any"}:
             return self._draw.choice(words(_KEYWORDS.get(thing_of(tool.name), "topic")))
-        return write_value(inner, Site(schema, scene, name=slot.name, fewest=True))
+        return write_value(inner, Site(tool.offer.schema, scene, name=slot.name, fewest=True))
 
     def withhold(self, drafts: Sequence[DraftCall]) -> None:
-        """Have the user leave out one required value of a goal, where the assistant cannot know it otherwise."""
+        """Have the user leave out a required value of a goal that the assistant cannot know otherwise."""
         self._leave_out(drafts)
         self._given.update(argument.slot.name for draft in drafts for argument in draft.arguments)
 

@@ -1,9 +1,10 @@
-"""The planner: a valid plan for any tools, producers before consumers, values shared where they mean the same."""
+"""The planner: a valid plan for any tools, producers before consumers, values shared where names are."""
 
 from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,13 +14,12 @@ from toolflow.llm.providers.rehearsal.intents import thing_of
 from toolflow.llm.providers.rehearsal.lexicon import places
 from toolflow.llm.providers.rehearsal.mistakes import slips, spoil_plan
 from toolflow.llm.providers.rehearsal.planned_call import CallPlanner, DraftCall
-from toolflow.llm.providers.rehearsal.prompt import first_text, is_repair, json_block, json_lines, labelled
+from toolflow.llm.providers.rehearsal.prompt import first_text, is_repair, json_lines, labelled
 from toolflow.llm.providers.rehearsal.requests import word_request
 from toolflow.llm.providers.rehearsal.scene import Scene
-from toolflow.llm.providers.rehearsal.site import Site
+from toolflow.llm.providers.rehearsal.schemas import as_schema
 from toolflow.llm.providers.rehearsal.smalltalk import subjects
 from toolflow.llm.providers.rehearsal.sources import PlannedTool, is_learnt, origin_of, planned_tool
-from toolflow.llm.providers.rehearsal.texts import draw_text
 from toolflow.llm.providers.rehearsal.words import listed, plural
 
 _CHAT_SHARE: Final = 0.3
@@ -35,14 +35,28 @@ def play_planner(request: Request, mistakes: float) -> dict[str, Any]:
     tools = [planned_tool(row) for row in json_lines(prompt, "tools") if row.get("name")]
     wanted = labelled(prompt, "Number of goals:")
     count = min(int(wanted), _MOST_GOALS) if wanted.isdecimal() else _USUAL_GOALS
-    plan = write_plan(tools, max(count, 1), labelled(prompt, "Emphasis:").split(" ")[0], draw)
+    emphasis = labelled(prompt, "Emphasis:").split(" ")[0]
+    plan = write_plan(tools, max(count, 1), emphasis, draw, talk=_may_chat(request))
     if not is_repair(request.messages) and slips(draw, mistakes):
         return spoil_plan(plan, draw)
     return plan
 
 
+def _may_chat(request: Request) -> bool:
+    """Whether the wanted format knows goals that need no tool."""
+    shape = request.response_format.schema if request.response_format else {}
+    goals = as_schema(as_schema(as_schema(shape.get("properties")).get("goals")).get("items"))
+    kinds = goals.get("anyOf")
+    if not isinstance(kinds, list):
+        return True
+    return any(
+        as_schema(as_schema(as_schema(one).get("properties")).get("kind")).get("const") == "chat"
+        for one in kinds
+    )
+
+
 def write_plan(
-    tools: Sequence[PlannedTool], count: int, emphasis: str, draw: random.Random
+    tools: Sequence[PlannedTool], count: int, emphasis: str, draw: random.Random, *, talk: bool = True
 ) -> dict[str, Any]:
     """A plan as JSON.
 
@@ -51,11 +65,12 @@ def write_plan(
         count: How many goals.
         emphasis: ``dependent``, ``parallel``, ``clarify`` or ``everyday``.
         draw: The source of chance.
+        talk: Whether goals that need no tool are wanted.
     """
     if not tools:
         subject = draw.choice(subjects())
-        return {"topic": "an ordinary day", "goals": [_chat(subject.request)] * count}
-    most_chat = math.floor(_CHAT_SHARE * count)
+        return {"topic": "an ordinary day", "goals": [chat_goal(subject.request)] * count}
+    most_chat = math.floor(_CHAT_SHARE * count) if talk else 0
     chat = sum(draw.random() < 0.6 for _ in range(most_chat))
     groups = _grouped(_ordered(tools, draw), count - chat, emphasis, draw)
     planner = CallPlanner(Scene(draw), draw, emphasis)
@@ -70,14 +85,15 @@ def write_plan(
         planner.withhold(drafts)
         goals.append(_goal(word_request(drafts, offers, draw), drafts))
     for subject in draw.sample(subjects(), chat):
-        goals.insert(draw.randint(1, len(goals)), _chat(subject.request))
+        goals.insert(draw.randint(1, len(goals)), chat_goal(subject.request))
     return {
         "topic": _topic([tool.name for group in groups for tool in group], planner.scene, draw),
         "goals": goals,
     }
 
 
-def _chat(request: str) -> dict[str, Any]:
+def chat_goal(request: str) -> dict[str, Any]:
+    """A goal that needs no tool."""
     return {"kind": "chat", "request": request, "calls": []}
 
 
@@ -155,7 +171,10 @@ def _again(
     said = [tool for tool in ordered if _can_repeat(tool)]
     picked = [tool for tool in ordered if _picks(tool, ordered) and groups.count((tool,)) < 2]
     fresh = [tool for tool in (*said, *picked) if tool not in used]
-    return draw.choice(fresh or said or picked or list(ordered))
+    uses = Counter(tool.name for group in groups for tool in group)
+    options = fresh or said or picked or list(ordered)
+    least = min(uses[tool.name] for tool in options)
+    return draw.choice([tool for tool in options if uses[tool.name] == least])
 
 
 def _picks(tool: PlannedTool, ordered: Sequence[PlannedTool]) -> bool:
@@ -200,31 +219,3 @@ def _topic(names: Sequence[str], scene: Scene, draw: random.Random) -> str:
     return draw.choice(
         (f"sorting out {about}", f"an afternoon of arranging {about}", f"getting {about} in order")
     )
-
-
-def play_adjuster(request: Request) -> dict[str, Any]:
-    """A goal rewritten so that it needs nothing that did not happen: what was not learned, the user says."""
-    prompt = first_text(request.messages, "<goal>")
-    goal = json_block(prompt, "goal")
-    if not isinstance(goal, dict):
-        return _chat(subjects()[0].request)
-    scene = Scene(derive_random(request.seed, "adjust"))
-    return {
-        **goal,
-        "calls": [_mended(call, scene) for call in goal.get("calls") or () if isinstance(call, dict)],
-    }
-
-
-def _mended(call: dict[str, Any], scene: Scene) -> dict[str, Any]:
-    arguments = [one for one in call.get("arguments") or () if isinstance(one, dict)]
-    return {
-        **call,
-        "arguments": [_said(one, scene) if one.get("source") == "result" else one for one in arguments],
-    }
-
-
-def _said(argument: dict[str, Any], scene: Scene) -> dict[str, Any]:
-    value = draw_text(
-        str(argument.get("name") or ""), {}, Site({}, scene, name=str(argument.get("name") or ""))
-    )
-    return {**argument, "source": "user", "value": value, "from_tool": None, "from_field": None}

@@ -8,8 +8,9 @@ from toolflow.catalog.tool import encode_json
 from toolflow.clock import derive_random
 from toolflow.dialogue.message import Message
 from toolflow.llm.chat import Completion, Request, Usage
+from toolflow.llm.providers.rehearsal.adjuster import play_adjuster
 from toolflow.llm.providers.rehearsal.assistant import play_assistant
-from toolflow.llm.providers.rehearsal.planner import play_adjuster, play_planner
+from toolflow.llm.providers.rehearsal.planner import play_planner
 from toolflow.llm.providers.rehearsal.prompt import last_user_text, read_json
 from toolflow.llm.providers.rehearsal.smalltalk import reply_to
 from toolflow.llm.providers.rehearsal.tool import play_tool, write_object

@@ -23,6 +23,7 @@ OPENINGS: Final = (
     "The user is hoping to",
 )
 _TRIES: Final = 5
+_LONGEST: Final = 400
 _PICKS: Final = ("first", "first", "first", "second")
 _GENERAL: Final = frozenset(("result", "results", "data", "items", "list", "entries", "response", "records"))
 
@@ -40,10 +41,13 @@ def word_request(drafts: Sequence[DraftCall], offers: Sequence[Offer], draw: ran
     wanted = [draft.tool.name for draft in drafts]
     request = ""
     for attempt in range(_TRIES):
-        request = f"{draw.choice(OPENINGS)} {_worded(drafts, offers, draw, spelled=attempt == _TRIES - 1)}."
+        last = attempt == _TRIES - 1
+        request = f"{draw.choice(OPENINGS)} {_worded(drafts, offers, draw, spelled=last)}."
+        if len(request) > _LONGEST:
+            continue
         if [part.tool for part in parts_of(request, offers)] == wanted:
             break
-    return request
+    return request if len(request) <= _LONGEST else f"{request[: _LONGEST - 1].rpartition(' ')[0]}."
 
 
 def _worded(
@@ -160,12 +164,16 @@ def _thing(holder: str, name: str, tool: str) -> str:
     return thing_of(tool)
 
 
+# In "the hotel rooms" the hotel is no thing of its own.
+_THING_ENDS: Final = re.compile(r"$|\s+(?:for|of|in|with|on|at|to|from|by|and|there)\b|[,.]")
+
+
 def _placed(phrase: str, thing: str, pointer: str) -> Iterator[str]:
     """The phrase with its own mention of the thing made definite."""
     found = re.search(
         rf"\b(?:an?|the|one|their)\s+((?:\w+\s+)?{re.escape(thing.rsplit(maxsplit=1)[-1])})\b(?!s)", phrase
     )
-    if found and not phrase[found.end() :].startswith((" details", " number")):
+    if found and _THING_ENDS.match(phrase[found.end() :]):
         inner = found.group(1)
         kept = pointer.rsplit(" ", len(thing.split()))[0]
         yield f"{phrase[: found.start()]}{kept} {inner}{phrase[found.end() :]}"

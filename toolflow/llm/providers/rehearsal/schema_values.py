@@ -13,9 +13,13 @@ from toolflow.llm.providers.rehearsal.numbers import bounded
 from toolflow.llm.providers.rehearsal.scene import Scene
 from toolflow.llm.providers.rehearsal.schemas import (
     as_schema,
+    bound,
     choices_of,
+    required_of,
     resolve,
+    text_of,
     type_of,
+    typed,
 )
 from toolflow.llm.providers.rehearsal.site import MISSING, Site, inside
 from toolflow.llm.providers.rehearsal.texts import draw_text, matches
@@ -48,7 +52,7 @@ def write_value(schema: Mapping[str, Any], site: Site) -> Any:
         site = replace(site, known=inside(known, site.known))
     choices = choices_of(schema)
     if choices:
-        return _chosen(_typed(choices, schema), site)
+        return _chosen(typed(choices, schema), site)
     for keyword in ("oneOf", "anyOf"):
         branches = schema.get(keyword)
         if isinstance(branches, Sequence) and branches:
@@ -105,39 +109,6 @@ def _chosen(choices: Sequence[Any], site: Site) -> Any:
             if good in choices:
                 return good
     return site.scene.draw.choice(choices)
-
-
-def _typed(choices: Sequence[Any], schema: Mapping[str, Any]) -> Sequence[Any]:
-    """The choices of the declared type: catalogues list ``"True"`` under a boolean."""
-    wanted = type_of(schema)
-    fitting = [
-        one
-        for one in choices
-        if wanted == "any" or _TYPE_NAMES.get(type(one)) in {wanted, _WIDER.get(wanted)}
-    ]
-    if fitting:
-        return fitting
-    cast = (
-        [_CASTS[wanted](one) for one in choices]
-        if wanted in _CASTS and all(isinstance(one, str) for one in choices)
-        else []
-    )
-    return [one for one in cast if one is not None] or choices
-
-
-_TYPE_NAMES: Final = {
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-    str: "string",
-    list: "array",
-    dict: "object",
-}
-_WIDER: Final = {"number": "integer"}
-_CASTS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "boolean": lambda text: {"true": True, "false": False}.get(text.lower()),
-    "array": lambda text: [text],
-}
 
 
 def _best_branch(branches: Sequence[Any], site: Site) -> Mapping[str, Any]:
@@ -219,7 +190,7 @@ def _array(schema: Mapping[str, Any], site: Site) -> list[Any]:
         entry = _entry(items, site, len(entries), known_entry)
         # Neighbours in a list bear different names, while there are enough to choose from.
         clash = attempt < size * 2 and _name_in(entry) and _name_in(entry) in map(_name_in, entries)
-        last_chance = attempt >= size * 3 and not schema.get("uniqueItems")
+        last_chance = attempt >= size * 3 and len(entries) < least and not schema.get("uniqueItems")
         if not clash and (entry not in entries or last_chance):
             entries.append(entry)
     return entries
@@ -232,7 +203,7 @@ def _entry(items: Mapping[str, Any], site: Site, place: int, known: Any) -> Any:
     holds_object = type_of(items) == "object"
     below = replace(
         site,
-        scene=entry_scene(site.scene, place) if holds_object else site.scene,
+        scene=entry_scene(site.scene, place),
         name="" if holds_object else singular(site.name),
         holder=site.name or site.holder,
         depth=site.depth + 1,
@@ -261,7 +232,16 @@ def _name_in(entry: object) -> str:
     )
 
 
-_NAMING: Final = LISTS | {"person", "other_person", "title", "name", "product", "document", "subject"}
+_NAMING: Final = LISTS | {
+    "person",
+    "other_person",
+    "title",
+    "name",
+    "product",
+    "document",
+    "subject",
+    "weekday",
+}
 _MOST_ENTRIES: Final = 200
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -86,6 +86,39 @@ def choices_of(schema: Schema) -> Sequence[Any]:
         return (schema["const"],)
     listed = schema.get("enum")
     return listed if isinstance(listed, Sequence) and not isinstance(listed, str) else ()
+
+
+def typed(choices: Sequence[Any], schema: Schema) -> Sequence[Any]:
+    """The choices of the declared type: catalogues list ``"True"`` under a boolean."""
+    wanted = type_of(schema)
+    fitting = [
+        one
+        for one in choices
+        if wanted == "any" or _TYPE_NAMES.get(type(one)) in {wanted, _WIDER.get(wanted)}
+    ]
+    if fitting:
+        return fitting
+    cast = (
+        [_CASTS[wanted](one) for one in choices]
+        if wanted in _CASTS and all(isinstance(one, str) for one in choices)
+        else []
+    )
+    return [one for one in cast if one is not None] or choices
+
+
+_TYPE_NAMES: Final = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+_WIDER: Final = {"number": "integer"}
+_CASTS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "boolean": lambda text: {"true": True, "false": False}.get(text.lower()),
+    "array": lambda text: [text],
+}
 
 
 @lru_cache(maxsize=16_384)

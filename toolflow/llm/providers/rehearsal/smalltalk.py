@@ -49,10 +49,8 @@ _CLOSING: Final = (
 )
 _OPENING: Final = ("Hello! What can I do for you today?", "Hi there! How can I help?")
 _UNSURE: Final = (
-    "That depends a little on what matters most to you, but I'd start with the simplest option and adjust "
-    "from there.",
-    "Opinions differ on that one. I'd weigh cost, time and how much you enjoy it, and go with what fits "
-    "you best.",
+    "That depends on what matters most to you. I'd start with the simplest option and adjust from there.",
+    "Opinions differ on that one. I'd weigh cost, time and fun, and go with what fits you best.",
     "I don't have a firm view, but in general a bit of planning ahead pays off there.",
 )
 _HEARD: Final = (

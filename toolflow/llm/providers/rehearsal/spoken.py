@@ -175,7 +175,7 @@ def _short_day(text: str) -> str | None:
     return f"{year}-{number:02d}-{int(day):02d}"
 
 
-def unsay(text: str, slot: Slot) -> Any:
+def unsay(text: str, slot: Slot) -> Any:  # noqa: PLR0911  one return a type
     """The value that was said for a slot, or MISSING where the text is none that fits."""
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] == '"':
@@ -221,7 +221,7 @@ _TIMES: Final = frozenset(("time", "time_end", "datetime"))
 
 def _choice(text: str, choices: Sequence[Any]) -> Any:
     plain = _plain(text)
-    return next((one for one in choices if _plain(str(one)) == plain), MISSING)
+    return next((one for one in choices if plain in {_plain(str(one)), _plain(say(one))}), MISSING)
 
 
 @lru_cache(maxsize=8_192)
@@ -256,9 +256,20 @@ def _json(text: str) -> Any:
         return None
 
 
+_EITHER: Final = re.compile(r"\b(\w+) or (\w+)\b")  # who says "on or off" has chosen neither
+
+
+@lru_cache(maxsize=8_192)
+def _plain_set(choices: tuple[Any, ...]) -> frozenset[str]:
+    return frozenset(_plain(str(one)) for one in choices)
+
+
 def mentions(text: str, slot: Slot) -> Any:
     """The one allowed value that a text mentions as whole words, or MISSING for none or several."""
     plain = f" {_plain(re.sub(r'[^A-Za-z0-9_ -]', ' ', text))} "
+    plain = _EITHER.sub(
+        lambda pair: " " if {pair[1], pair[2]} <= _plain_set(slot.choices) else pair[0], plain
+    )
     found = [
         one for one in slot.choices if isinstance(one, str) and len(one) > 2 and f" {_plain(one)} " in plain
     ]

@@ -18,7 +18,9 @@ from toolflow.llm.providers.rehearsal.words import (
 )
 
 _SYMBOLS: Final = {"USD": "$", "EUR": "€", "GBP": "£"}
-_MONEY: Final = frozenset(("price", "total", "amount", "balance", "salary", "min_price", "max_price"))
+_MONEY: Final = frozenset(
+    ("price", "night_price", "total", "amount", "balance", "salary", "min_price", "max_price")
+)
 _SKIPPED: Final = frozenset(
     (
         "id",
@@ -118,7 +120,7 @@ def is_telling(name: str, value: Any) -> bool:
     return words not in _NOISE and kind_of(name) not in _SKIPPED and not words.endswith((" id", " ids"))
 
 
-def tell(name: str, value: Any, currency: str = "") -> str:
+def tell(name: str, value: Any, currency: str = "") -> str:  # noqa: PLR0911  one return a kind of field
     """A field as a clause without capital or full stop."""
     noun = noun_of(name)
     if isinstance(value, bool):
@@ -130,6 +132,8 @@ def tell(name: str, value: Any, currency: str = "") -> str:
     if isinstance(value, str):
         if _CLOCKED.fullmatch(value) and split_name(name)[-1:] in {("at",), ("from",), ("by",), ("until",)}:
             return _when(name, text)
+        if kind == "message" and " " in text:
+            return f'the {noun} says "{text}"'
         if kind == "condition":
             return f"it's {text}" if len(text.split()) < 4 else f"the {noun} is {text}"
         if kind == "status" or split_name(name)[-1:] in {("status",), ("state",)}:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from toolflow.llm.providers.rehearsal.kinds import kind_of
 from toolflow.llm.providers.rehearsal.patterns import from_pattern
 from toolflow.llm.providers.rehearsal.scene import Scene
-from toolflow.llm.providers.rehearsal.schemas import examples_in, like, text_of
+from toolflow.llm.providers.rehearsal.schemas import bound, examples_in, like, text_of
 from toolflow.llm.providers.rehearsal.site import Site
 from toolflow.llm.providers.rehearsal.values import code, draw_kind
 from toolflow.llm.providers.rehearsal.words import singular, split_name
@@ -32,6 +32,7 @@ _PHRASES: Final = (
     "Up to date",
 )
 _FEW_LETTERS: Final = 3
+_LONGEST: Final = 10_000
 
 
 def matches(pattern: str, value: str) -> bool:
@@ -45,15 +46,16 @@ def matches(pattern: str, value: str) -> bool:
 def draw_text(name: str, schema: Mapping[str, Any], site: Site) -> str:
     """A string that fits ``format``, ``pattern``, lengths, the description's examples and the name."""
     text = _free_text(name, schema, site)
-    pattern = schema.get("pattern")
-    if isinstance(pattern, str) and not matches(pattern, text):
+    pattern = text_of(schema, "pattern")
+    if pattern and not matches(pattern, text):
         shaped = from_pattern(pattern, site.scene.draw)
         known = (shaped, schema.get("default"), *_list(schema.get("examples")))
         text = next((one for one in known if isinstance(one, str) and matches(pattern, one)), text)
-    least, most = schema.get("minLength", 0), schema.get("maxLength")
-    if isinstance(most, int) and len(text) > most:
+    least = int(min(bound(schema, "minLength", 0), _LONGEST))
+    most = int(max(bound(schema, "maxLength", _LONGEST), 0))
+    if len(text) > most:
         text = text[:most].rstrip() if len(text[:most].rstrip()) >= least else text[:most]
-    if isinstance(least, int) and len(text) < least:
+    if len(text) < least:
         text += "".join(site.scene.draw.choices("abcdefghijkmnpqrstuvwxyz", k=least - len(text)))
     return text
 
@@ -68,38 +70,47 @@ _FORMATS: Final = {
 }  # fmt: skip
 
 
-def _free_text(name: str, schema: Mapping[str, Any], site: Site) -> str:
-    scene, style = site.scene, text_of(schema, "format")
-    description = text_of(schema, "description")
-    kind = kind_of(name, site.holder)
-    if style == "date":
-        return str(draw_kind(kind if kind in {"date_end", "birth_date"} else "date", scene))
-    if style == "time":
-        return f"{draw_kind('time', scene)}:00Z"
-    if style == "date-time":
-        return moment(scene, site.place, late=kind in {"time_end", "date_end"})
-    if style == "duration":
-        return f"PT{scene.draw.randint(20, 180)}M"
-    if style == "ipv6":
-        return f"2001:db8::{scene.draw.randint(1, 999):x}"
-    if style in _FORMATS:
-        return str(draw_kind(_FORMATS[style], scene))
-    examples = [str(one) for one in _list(schema.get("examples")) if isinstance(one, str)]
+def _free_text(name: str, schema: Mapping[str, Any], site: Site) -> str:  # noqa: PLR0911  one return a source
+    kind, style = kind_of(name, site.holder), text_of(schema, "format")
+    formatted = _formatted(style, kind, site)
+    if formatted:
+        return formatted
+    scene, description = site.scene, text_of(schema, "description")
+    examples = [one for one in _list(schema.get("examples")) if isinstance(one, str)]
     examples += examples_in(description)
-    if examples and (coded := [one for one in examples if _is_code(one)]) and kind in _CODED:
+    coded = [one for one in examples if _is_code(one)] if kind in _CODED else []
+    if coded:
         return like(scene.draw.choice(coded), scene.draw)
     if kind == "id":
         return code(scene.draw, _prefix(name, site.holder))
-    if kind.startswith("date") or kind == "birth_date":
-        return _styled_date(str(draw_kind(kind, scene)), description)
     if kind in {"city", "city_from", "city_to", "airport"} and "IATA" in description:
         kind = "airport_from" if kind == "city_from" else "airport_to"
     if examples and kind in _LOOSE:
         return scene.draw.choice(examples)
     drawn = draw_kind(kind, scene)
     if drawn is None:
-        return scene.draw.choice(_PHRASES) if site.name else scene.draw.choice(examples or _PHRASES)
+        return scene.draw.choice(_PHRASES if site.name else examples or _PHRASES)
+    if kind in {"date", "date_start", "date_end", "birth_date"}:
+        return _styled_date(str(drawn), description)
     return f"{drawn:.2f}" if isinstance(drawn, float) and kind in _MONEY else str(drawn)
+
+
+def _formatted(style: str, kind: str, site: Site) -> str:
+    """A text of a ``format``; empty where the format is none that is known."""
+    draw = site.scene.draw
+    match style:
+        case "date":
+            return str(draw_kind(kind if kind in {"date_end", "birth_date"} else "date", site.scene))
+        case "time":
+            return f"{draw_kind('time', site.scene)}:00Z"
+        case "date-time":
+            return moment(site.scene, site.place, late=kind in {"time_end", "date_end"})
+        case "duration":
+            return f"PT{draw.randint(20, 180)}M"
+        case "ipv6":
+            return f"2001:db8::{draw.randint(1, 999):x}"
+        case _:
+            return str(draw_kind(_FORMATS[style], site.scene)) if style in _FORMATS else ""
 
 
 _CODED: Final = frozenset(

@@ -63,12 +63,14 @@ def tidy(value: Any, world: World, minutes: int = 90) -> None:
     for name, inner in value.items():
         if isinstance(inner, list):
             _cut(inner, world.arguments)
+            _keep_in_range(inner, world.arguments)
             _sort(inner)
         tidy(inner, world, _minutes(value, minutes))
         del name
     _order(value, _minutes(value, minutes))
     _count(value)
     _total(value, world)
+    _convert(value, world)
 
 
 def _minutes(value: Mapping[str, Any], otherwise: int) -> int:
@@ -83,6 +85,24 @@ def _cut(entries: list[Any], arguments: Mapping[str, Any]) -> None:
         limit = arguments.get(name)
         if isinstance(limit, int) and 0 < limit < len(entries):
             del entries[limit:]
+
+
+def _keep_in_range(entries: list[Any], arguments: Mapping[str, Any]) -> None:
+    """What costs more than was allowed would not be listed: its price is brought below."""
+    most = next(
+        (
+            value
+            for name, value in arguments.items()
+            if kind_of(name) == "max_price" and isinstance(value, (int, float))
+        ),
+        None,
+    )
+    for place, entry in enumerate(entries):
+        if most is None or not isinstance(entry, dict):
+            continue
+        for name in _UNIT_PRICES:
+            if isinstance(entry.get(name), (int, float)) and entry[name] > most:
+                entry[name] = round(most * (0.95 - 0.11 * (place % 5)), 0)
 
 
 def _sort(entries: list[Any]) -> None:
@@ -159,6 +179,18 @@ def _total(value: dict[str, Any], world: World) -> None:
     units = _units(value, world)
     amount = round(price * units, 2)
     value[total] = int(amount) if isinstance(value[total], int) and float(amount).is_integer() else amount
+
+
+def _convert(value: dict[str, Any], world: World) -> None:
+    """What an amount is in another currency follows from the rate."""
+    rate, amount = value.get("exchange_rate", value.get("rate")), world.arguments.get("amount")
+    for name in ("converted_amount", "converted", "result"):
+        if (
+            isinstance(value.get(name), (int, float))
+            and isinstance(rate, float)
+            and isinstance(amount, (int, float))
+        ):
+            value[name] = round(amount * rate, 2)
 
 
 def _units(value: Mapping[str, Any], world: World) -> int:

@@ -20,7 +20,10 @@ _THIRD: Final = (
     (re.compile(r"\b(?:they|she|he) (?:have|has)\b", re.I), "I have"),
     (re.compile(r"\b(?:they|she|he)\b", re.I), "I"),
     (re.compile(r"\bthe user's\b", re.I), "my"),
-    (re.compile(r"\bthe user\b", re.I), "I"),
+    (
+        re.compile(r"\bthe user(?=\s+(?:is|has|wants|needs|would|can|will|gets|asks|said)\b|[,.]|$)", re.I),
+        "I",
+    ),
 )
 
 

@@ -16,7 +16,7 @@ _ACRONYMS = frozenset(
 
 # Words of a family are one word to the matcher: people say "book" where a tool says "reserve".
 _FAMILIES = (
-    "get retrieve fetch obtain show see view display check look lookup read",
+    "get pull retrieve fetch obtain show see view display check look lookup read",
     "find search discover locate browse",
     "list enumerate",
     "book reserve reservation booking",

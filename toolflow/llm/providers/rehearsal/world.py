@@ -11,15 +11,12 @@ from toolflow.llm.providers.rehearsal.kinds import kind_of
 from toolflow.llm.providers.rehearsal.prompt import as_object
 from toolflow.llm.providers.rehearsal.scene import Scene
 from toolflow.llm.providers.rehearsal.site import MISSING
-from toolflow.llm.providers.rehearsal.words import split_name, stem
+from toolflow.llm.providers.rehearsal.words import split_name
 
 _WRITES: Final = frozenset(
-    stem(word)
-    for word in "create add make book reserve order buy purchase place send update change modify set "
-    "cancel delete remove "
-    "assign pay transfer reschedule move register request subscribe save log share invite reply start "
-    "stop post submit "
-    "rename upload switch turn schedule play record".split()
+    "create add make book reserve order buy purchase place send update change modify edit set cancel delete "
+    "remove assign pay transfer reschedule move register request subscribe save log share invite reply start "
+    "stop post submit rename upload switch turn schedule play record".split()
 )
 _OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "cancel": ("cancelled", "canceled", "inactive"),
@@ -86,7 +83,7 @@ class World:
                     value,
                 )
 
-    def known(self, name: str, listed: bool) -> Any:  # noqa: FBT001  the shape of Known
+    def known(self, name: str, listed: bool) -> Any:  # noqa: FBT001, PLR0911  the shape of Known; one return a source
         """What a field's value must be to agree with the call and with earlier results, or MISSING."""
         if name in self.arguments and self.arguments[name] is not None:
             return self.arguments[name]
@@ -95,6 +92,8 @@ class World:
             return outcome
         if name in self._shared:
             return self._shared[name]
+        if self.verb == "create" and split_name(name)[-1:] == ("count",) and not listed:
+            return 0  # what has just been made is empty
         if listed:
             return MISSING
         if name in self._focus:
@@ -132,9 +131,10 @@ class World:
         given = dict(as_object(entry.get("arguments")))
         result = entry.get("result")
         root = _flat(result) if isinstance(result, dict) else {}
-        self._around.update(
-            {name: one for name, one in (_flat(given) | root).items() if kind_of(name) in _SCENIC}
-        )
+        for name, told in (_flat(given) | root).items():
+            kind = kind_of(name)
+            if kind in _SCENIC and (kind.startswith("city") or name not in self._around):
+                self._around[name] = told  # one moves about in a dialogue, but its days stay the same
         for depth, found in _objects(result):
             for name in _SHARED & found.keys():
                 self._shared.setdefault(name, found[name])
@@ -188,7 +188,7 @@ class World:
 
 def is_write(tool: str) -> bool:
     """Whether a tool changes something, told from its name."""
-    return stem(verb_of(tool)) in _WRITES
+    return verb_of(tool) in _WRITES
 
 
 def is_id(name: str) -> bool:
