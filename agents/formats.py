@@ -77,9 +77,8 @@ def user_turn_format(*, begun: bool, more: bool) -> ResponseFormat:
         begun: Whether there is a current goal: without one the user can only open the next.
         more: Whether there is a next goal.
     """
-    statuses: list[UserStatus] = ["next_goal" if more else "finished"]
-    if begun:
-        statuses += ["continue", "gave_up"]
+    onward: UserStatus = "next_goal" if more else "finished"
+    statuses: list[UserStatus] = [onward, "continue", "gave_up"] if begun else [onward]
     schema = {
         "type": "object",
         "properties": {
