@@ -247,7 +247,8 @@ def _surest(name: str, value: Any, values: dict[str, str]) -> str:
     if isinstance(value, bool):
         return fill_names(YES[0] if value else NO[0], slot)
     template, spoken = fill_names(GENERIC[0], slot), say(value)
-    safe = re.fullmatch(r"[\w@.+:/-]+", spoken) or slot.is_day or slot.is_moment or not isinstance(value, str)
+    plain = re.fullmatch(r"[\w@.+:/-]*\w", spoken)
+    safe = plain or slot.is_day or slot.is_moment or not isinstance(value, str)
     if not safe or not _same(read_fact(f"{template.replace('{v}', spoken)}.", slot), value):
         spoken = spoken if '"' in spoken else f'"{spoken}"'
     return template.replace("{v}", _hold(spoken, values))
@@ -262,7 +263,7 @@ def _joined(told: Sequence[str], draw: random.Random) -> list[str]:
         if (
             rest
             and one.startswith("The ")
-            and rest[0].startswith(("The ", "I", "My ", "It's "))
+            and rest[0].startswith(("The ", "I ", "I'", "My ", "It's "))
             and draw.random() < 0.85
         ):
             other = rest.pop(0)

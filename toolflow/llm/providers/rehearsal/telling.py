@@ -130,15 +130,7 @@ def tell(name: str, value: Any, currency: str = "") -> str:  # noqa: PLR0911  on
     if isinstance(value, list):
         return f"the {plural(noun)} are {text}" if len(value) > 1 else f"the {noun} is {text}"
     if isinstance(value, str):
-        if _CLOCKED.fullmatch(value) and split_name(name)[-1:] in {("at",), ("from",), ("by",), ("until",)}:
-            return _when(name, text)
-        if kind == "message" and " " in text:
-            return f'the {noun} says "{text}"'
-        if kind == "condition":
-            return f"it's {text}" if len(text.split()) < 4 else f"the {noun} is {text}"
-        if kind == "status" or split_name(name)[-1:] in {("status",), ("state",)}:
-            return f"it's {text}" if " " not in text or "_" in value else f"the {noun} is {text}"
-        return f"the {noun} {'are' if is_plural(noun.split()[-1]) else 'is'} {text}"
+        return _tell_text(name, value)
     words = split_name(name)
     if words[:2] == ("feels", "like"):
         return f"it feels like {text}"
@@ -155,6 +147,19 @@ def tell(name: str, value: Any, currency: str = "") -> str:  # noqa: PLR0911  on
             else f"it has {text} stars"
         )
     return f"the {noun} is {text}"
+
+
+def _tell_text(name: str, value: str) -> str:
+    noun, text, kind = noun_of(name), _text(value), kind_of(name)
+    if _CLOCKED.fullmatch(value) and split_name(name)[-1:] in {("at",), ("from",), ("by",), ("until",)}:
+        return _when(name, text)
+    if kind == "message" and " " in text:
+        return f'the {noun} says "{text}"'
+    if kind == "condition":
+        return f"it's {text}" if len(text.split()) < 4 else f"the {noun} is {text}"
+    if kind == "status" or split_name(name)[-1:] in {("status",), ("state",)}:
+        return f"it's {text}" if " " not in text or "_" in value else f"the {noun} is {text}"
+    return f"the {noun} {'are' if is_plural(noun.split()[-1]) else 'is'} {text}"
 
 
 def _when(name: str, text: str) -> str:
