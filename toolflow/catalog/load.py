@@ -44,7 +44,7 @@ class LoadReport:
 
 
 def load_catalogue(
-    paths: Sequence[Path | str],
+    paths: Sequence[Path | str | Source],
     *,
     skip_invalid: bool = False,
     limit: int | None = None,
@@ -56,7 +56,7 @@ def load_catalogue(
     equals an earlier tool is dropped as a repeat, and any other becomes a tool ``<name>_2``, ``<name>_3`` …
 
     Args:
-        paths: Files, folders (read with their subfolders, sorted) or http(s) addresses.
+        paths: Files, folders (read with their subfolders, sorted), http(s) addresses or sources at hand.
         skip_invalid: Leave out the entries that are refused instead of raising. A file that cannot be read
             or is in no known format is an error all the same.
         limit: Stop reading after this many tools; at least 1.

@@ -1,15 +1,24 @@
-"""Schemas in the words of a programming language become JSON Schema; the words are kept beside."""
+"""Schemas in the words of a language or a source become JSON Schema; the words are kept beside."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from toolflow.catalog.entry import EntryError
+from toolflow.catalog.schema import compile_schema
+from toolflow.errors import CatalogueError
 
 NATIVE_TYPE = "x-native-type"
 """The annotation that keeps a type word that JSON Schema lacks."""
 
 JSON_TYPES = frozenset({"string", "number", "integer", "boolean", "object", "array", "null"})
+
+_SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
+EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
+"""The keyword of each exclusive bound to that of the inclusive one."""
 
 _ONE_SCHEMA = ("items", "additionalProperties", "not")
 _MANY_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -37,12 +46,79 @@ class TypeWords:
         return {NATIVE_TYPE: word} if known is None else {"type": known, NATIVE_TYPE: word}
 
 
+JSON_WORDS = TypeWords(plain={}, native={})
+"""For sources that use the types of JSON Schema."""
+
+PYTHON_WORDS = TypeWords(
+    plain={},
+    native={
+        "str": "string",
+        "int": "integer",
+        "float": "number",
+        "bool": "boolean",
+        **dict.fromkeys(("list", "tuple", "set"), "array"),
+        "dict": "object",
+    },
+)
+"""The types of Python, each of which says more than its JSON type."""
+
+
+def named_fields(fields: Any, words: TypeWords, key: str) -> dict[str, dict[str, Any]]:
+    """Schemas by name, of a list of fields with ``name``, ``type`` and ``description`` (or ``desc``).
+
+    Args:
+        fields: The list, or None.
+        words: The source's words for types.
+        key: The name of the list in the source.
+
+    Raises:
+        EntryError: It is no list of JSON objects with names.
+    """
+    if not isinstance(fields or [], list):
+        raise EntryError("must be a list", field=key)
+    named: dict[str, dict[str, Any]] = {}
+    for field in fields or ():
+        if not isinstance(field, dict) or not isinstance(field.get("name"), str):
+            raise EntryError("a field must be a JSON object with a name", field=key)
+        word, text = field.get("type"), field.get("description", field.get("desc"))
+        schema = words.translate(word) if isinstance(word, str) and word else {}
+        if isinstance(text, str):
+            schema["description"] = text
+        named.setdefault(field["name"], schema)
+    return named
+
+
+def exclusive_bound(schema: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An exclusive bound of a schema as a number: in older drafts it is a flag beside the bound."""
+    value = schema.get(key)
+    bound = schema.get(EXCLUSIVE[key]) if value is True else value
+    is_number = isinstance(bound, int | float) and not isinstance(bound, bool)
+    return {key: bound} if is_number else {}
+
+
+def clean_pattern(pattern: Any) -> dict[str, Any]:
+    """The keyword for a pattern: what no engine of JSON Schema takes is kept as ``x-pattern``."""
+    if not isinstance(pattern, str):
+        return {}
+    return {"pattern" if _compiles(pattern) else "x-pattern": pattern}
+
+
+@lru_cache(maxsize=4_096)
+def _compiles(pattern: str) -> bool:
+    try:
+        compile_schema({"pattern": pattern})
+    except CatalogueError:
+        return False
+    return True
+
+
 def to_json_schema(schema: Any, words: TypeWords) -> Any:
     """The schema with its type words translated, at every depth; other keywords stay as they are.
 
     Habits of older drafts are brought up to date: a list of ``items`` becomes ``prefixItems``, ``required``
-    as a flag on a property is dropped, as is an empty ``required``. What is no object is given back
-    unchanged, for the validation to refuse.
+    as a flag on a property is dropped, as are an empty ``required`` and ``$schema``; an exclusive bound that
+    is a flag takes the bound's value. A pattern that does not compile becomes ``x-pattern``. What is no
+    object is given back unchanged, for the validation to refuse.
     """
     if not isinstance(schema, dict):
         return schema
@@ -50,14 +126,23 @@ def to_json_schema(schema: Any, words: TypeWords) -> Any:
     for key, value in schema.items():
         if key == "type" and isinstance(value, str):
             translated |= words.translate(value)
-        elif key == "properties" and isinstance(value, dict):
-            translated[key] = {name: to_json_schema(each, words) for name, each in value.items()}
+        elif key == "pattern":
+            translated |= clean_pattern(value)
+        elif key in EXCLUSIVE:
+            translated |= exclusive_bound(schema, key)
         elif key == "items" and isinstance(value, list):
-            translated["prefixItems"] = [to_json_schema(each, words) for each in value]
-        elif key in _ONE_SCHEMA:
-            translated[key] = to_json_schema(value, words)
-        elif key in _MANY_SCHEMAS and isinstance(value, list):
-            translated[key] = [to_json_schema(each, words) for each in value]
-        elif key != "required" or (isinstance(value, list) and value):
-            translated[key] = value
+            translated["prefixItems"] = _parts("prefixItems", value, words)
+        elif key != "$schema" and (key != "required" or (isinstance(value, list) and value)):
+            translated[key] = _parts(key, value, words)
     return translated
+
+
+def _parts(key: str, value: Any, words: TypeWords) -> Any:
+    """A keyword's value with the schemas in it translated."""
+    if key in _ONE_SCHEMA:
+        return to_json_schema(value, words)
+    if key in _MANY_SCHEMAS and isinstance(value, list):
+        return [to_json_schema(each, words) for each in value]
+    if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
+        return {name: to_json_schema(each, words) for name, each in value.items()}
+    return value

@@ -1,4 +1,4 @@
-"""Bytes to records: a JSON document or JSON lines, told apart by content, with the line of everything."""
+"""Bytes to records: JSON or YAML document, or JSON lines, told by content, with the line of everything."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from toolflow.catalog.source import Source
 from toolflow.errors import CatalogueError
 
 _AT_BYTE = re.compile(r"(?P<reason>.*) \(byte (?P<byte>\d+)\)")
+_OPENAPI_IN_YAML = re.compile(rb"^(openapi|swagger)\s*:", re.MULTILINE)
 _RAW_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _RAW_OBJECT: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW: msgspec.json.Decoder[msgspec.Raw] = msgspec.json.Decoder(msgspec.Raw)
@@ -85,12 +86,20 @@ def raw_records(source: Source, data: bytes) -> Iterator[RawRecord]:
         data: UTF-8 text.
 
     Raises:
-        CatalogueError: The file is neither JSON lines nor a JSON document.
+        CatalogueError: The file is neither JSON lines nor a JSON or YAML document.
     """
     try:
         _RAW.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         if not data.strip():
+            return
+        says_openapi = _OPENAPI_IN_YAML.search(data, 0, 4_096) is not None
+        if says_openapi or source.label.lower().removesuffix(".gz").endswith((".yaml", ".yml")):
+            if source.in_folder and not says_openapi:
+                return  # folders hold YAML of every kind, some of it with tags and templates of its own
+            from toolflow.catalog.yaml_text import json_of_yaml  # noqa: PLC0415 - most catalogues are JSON
+
+            yield from raw_records(source, json_of_yaml(data, label=source.label))
             return
         if not _has_whole_lines(data):
             line, reason = _explain(data, error)

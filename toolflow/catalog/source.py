@@ -1,4 +1,4 @@
-"""Where catalogues lie: files, folders and addresses, read into plain UTF-8 bytes."""
+"""Where catalogues lie: files, folders, addresses and text at hand, read into plain UTF-8 bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from toolflow.errors import CatalogueError
 
-ENDINGS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
+_PLAIN_ENDINGS = (".json", ".jsonl", ".ndjson", ".yaml", ".yml")
+ENDINGS = (*_PLAIN_ENDINGS, *(f"{ending}.gz" for ending in _PLAIN_ENDINGS))
 """What files of a folder must end in to be read. A file that is named itself may end in anything."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -26,15 +27,18 @@ class Source:
     Attributes:
         location: The file, or the http(s) address.
         in_folder: Found in a folder rather than named by the user: passed over if it is no catalogue.
+        content: What to read, where it came from elsewhere (a live server, Python code): the location then
+            only names it.
     """
 
     location: Path | str
     in_folder: bool = False
+    content: bytes | None = None
 
     @property
     def label(self) -> str:
         """The name for messages. Credentials and queries of an address are left out: they may be secret."""
-        if isinstance(self.location, Path):
+        if isinstance(self.location, Path) or self.content is not None:
             return str(self.location)
         address = urlsplit(self.location)
         return f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
@@ -83,6 +87,8 @@ class Source:
         return data
 
     def _read_raw(self) -> bytes:
+        if self.content is not None:
+            return self.content
         if isinstance(self.location, str):
             from toolflow.catalog.fetch import fetch  # noqa: PLC0415 - an HTTP client is needed here only
 
@@ -93,14 +99,17 @@ class Source:
             raise _unreadable(self.location, error) from error
 
 
-def find_sources(paths: Sequence[Path | str]) -> Iterator[Source]:
-    """The files of the paths, in order; those of a folder and its subfolders sorted by path.
+def find_sources(paths: Sequence[Path | str | Source]) -> Iterator[Source]:
+    """The files of the paths, in order; those of a folder and its subfolders sorted by path. Sources stay.
 
     Raises:
         CatalogueError: An address is malformed, a path cannot be looked at, or a folder holds no file with a
             known ending.
     """
     for path in paths:
+        if isinstance(path, Source):
+            yield path
+            continue
         if isinstance(path, str) and path.lower().startswith(("http://", "https://")):
             yield _at_address(path)
             continue

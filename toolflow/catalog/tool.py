@@ -32,6 +32,8 @@ class Tool:
         category: The catalogue's own grouping, if any.
         source: Where the tool comes from (``bfcl``, ``rapidapi-toolbench``, a file's stem …).
         source_id: The source's own identifier, if it has one beside the name.
+        provenance: What was invented, and by what: ``description``, ``returns``, ``parameters.<name>`` … to
+            ``model`` or ``rehearsal``; None where everything comes from the source.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Tool:
     category: str | None = None
     source: str | None = None
     source_id: str | None = None
+    provenance: Mapping[str, str] | None = None
 
     @property
     def function_name(self) -> str:
@@ -88,6 +91,8 @@ class Tool:
             line["source"] = self.source
         if self.source_id is not None:
             line["source_id"] = self.source_id
+        if self.provenance:
+            line["provenance"] = self.provenance
         return line
 
 

@@ -18,7 +18,7 @@ def tool_from(fields: Any) -> Tool:
 
     Args:
         fields: Decoded JSON with ``name`` and, all optional, ``description``, ``parameters``, ``returns``,
-            ``category``, ``source`` and ``source_id``. Other fields are left out.
+            ``category``, ``source``, ``source_id`` and ``provenance``. Other fields are left out.
 
     Raises:
         EntryError: A field is wrong.
@@ -37,6 +37,7 @@ def tool_from(fields: Any) -> Tool:
             category=_text(fields, "category"),
             source=_text(fields, "source"),
             source_id=_text(fields, "source_id"),
+            provenance=_provenance(fields.get("provenance")),
         )
     except EntryError as error:
         error.tool = name
@@ -48,6 +49,14 @@ def _text(fields: Mapping[str, Any], key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise EntryError("must be a string", field=key)
     return value
+
+
+def _provenance(value: Any) -> Mapping[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(isinstance(origin, str) for origin in value.values()):
+        raise EntryError("must be an object of strings", field="provenance")
+    return value or None
 
 
 def _parameters(schema: Any) -> Schema:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.errors import UsageError
+
 if TYPE_CHECKING:
     from toolflow.catalog.load import LoadReport
+    from toolflow.catalog.source import Source
     from toolflow.catalog.tool import Tool
 
 _REFUSALS_SHOWN = 20
@@ -29,12 +32,35 @@ ShowAll = Annotated[bool, typer.Option("--all", help="Print all of it, however l
 
 @app.command("import")
 def import_(
-    paths: Paths,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH"),
+    ] = None,
+    *,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", help="File to write; compressed if it ends in .gz.", metavar="FILE"),
     ],
-    *,
+    mcp_stdio: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Start an MCP server and take its tools. May be repeated.", metavar='"COMMAND ARGS"'
+        ),
+    ] = None,
+    mcp_url: Annotated[
+        list[str] | None,
+        typer.Option(help="Take the tools of an MCP server over HTTP. May be repeated.", metavar="URL"),
+    ] = None,
+    mcp_timeout: Annotated[
+        float, typer.Option(min=0.1, help="How long an MCP server may take.", metavar="SECONDS")
+    ] = 30.0,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Import Python code and take its functions as tools. May be repeated.",
+            metavar="MODULE[:FUNCTION]",
+        ),
+    ] = None,
     skip_invalid: Annotated[
         bool, typer.Option("--skip-invalid", help="Leave out entries that are refused instead of stopping.")
     ] = False,
@@ -43,11 +69,21 @@ def import_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn catalogues of any known format into one file of canonical JSONL."""
+    """Turn catalogues of any known format into one file of canonical JSONL.
+
+    Known formats, told by content: canonical JSONL; OpenAI function JSON
+    (ToolEyes, τ-bench and dialogues with tools, too); OpenAPI 2 and 3, in JSON
+    or YAML; MCP tools/list results (LiveMCPBench, too); RapidAPI (ToolBench);
+    BFCL; ACEBench; Seal-Tools; ToolAlpaca; T-Eval; TaskBench; MetaTool;
+    Schema-Guided Dialogue.
+    """
     from toolflow.catalog.load import load_catalogue
     from toolflow.catalog.write import write_canonical
 
-    report = load_catalogue(paths, skip_invalid=skip_invalid, limit=limit_tools)
+    sources = [*(paths or ()), *_live_sources(mcp_stdio or (), mcp_url or (), mcp_timeout, python or ())]
+    if not sources:
+        raise UsageError("nothing to import", hint="Give a PATH, --mcp-stdio, --mcp-url or --python.")
+    report = load_catalogue(sources, skip_invalid=skip_invalid, limit=limit_tools)
     write_canonical(report.catalogue, output)
     if as_json:
         _print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
@@ -104,6 +140,24 @@ def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -
         _print_check(report, show_all=show_all)
     if report.skipped:
         raise typer.Exit(1)
+
+
+def _live_sources(
+    commands: Sequence[str], urls: Sequence[str], timeout_seconds: float, targets: Sequence[str]
+) -> Iterator[Source]:
+    """What is no file: MCP servers and Python code."""
+    if commands or urls:
+        from toolflow.catalog.mcp_client import http_source, stdio_source
+
+        yield from (stdio_source(command, timeout_seconds=timeout_seconds) for command in commands)
+        yield from (http_source(url, timeout_seconds=timeout_seconds) for url in urls)
+    if targets:
+        from toolflow.catalog.callables import tools_from_python
+        from toolflow.catalog.catalogue import canonical_line
+        from toolflow.catalog.source import Source
+
+        for target in targets:
+            yield Source(target, content=b"".join(map(canonical_line, tools_from_python(target))))
 
 
 def _is_wanted(tool: Tool, category: str | None, search: str | None) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,60 @@ def test_tools_of_the_reference_dialogues(folder: Path) -> None:
     assert report.formats == {"openai": len(report.catalogue)}
     assert report.repeats > len(report.catalogue)
     assert report.renamed == {}
+
+
+def originals(report: LoadReport) -> list[Tool]:
+    """The tools under the names that their source gives."""
+    return [replace(tool, name=report.renamed.get(tool.name, tool.name)) for tool in report.catalogue]
+
+
+SAME = "name", "description", "parameters", "returns"
+
+
+# How many tools of each native sample have a canonical row, and how many equal it in each field. Rows of SGD
+# keep defaults that are not of the slot's type; rows of OpenAPI leave bounds, headers and null out.
+@pytest.mark.parametrize(
+    ("native", "canonical", "tools", "equal"),
+    [
+        ("acebench", ["acebench_en", "acebench_zh"], 110, (110, 110, 110, 110)),
+        ("livemcpbench", ["livemcpbench"], 181, (181, 181, 180, 181)),
+        ("metatool", ["metatool"], 60, (60, 60, 60, 60)),
+        ("seal-tools/tool.sample.jsonl", ["seal_tools"], 200, (200, 200, 200, 199)),
+        ("sgd", ["sgd"], 53, (53, 53, 24, 53)),
+        ("t-eval", ["t_eval"], 50, (50, 50, 48, 49)),
+        ("taskbench", ["taskbench"], 103, (103, 103, 103, 103)),
+        ("toolalpaca", ["toolalpaca"], 94, (94, 94, 88, 78)),
+    ],
+)
+def test_native_files_give_the_canonical_tools(
+    folder: Path, native: str, canonical: list[str], tools: int, equal: tuple[int, ...]
+) -> None:
+    rows: dict[tuple[str | None, str | None], Tool] = {}
+    for stem in canonical:
+        (path,) = folder.glob(f"{stem}.jsonl*")
+        for row in originals(load_catalogue([path], skip_invalid=True)):
+            rows.setdefault((row.source, row.source_id), row)
+    compared: Counter[str] = Counter()
+    for tool in originals(load_catalogue([folder / "native" / native])):
+        if (found := rows.get((tool.source, tool.source_id))) is not None:
+            compared["tools"] += 1
+            compared["category"] += tool.category == found.category
+            compared.update(field for field in SAME if getattr(tool, field) == getattr(found, field))
+    assert compared["tools"] == compared["category"] == tools
+    assert tuple(compared[field] for field in SAME) == equal
+
+
+def test_openapi_documents_give_the_operations_of_the_canonical_rows(folder: Path) -> None:
+    rows = by_source_id(load_catalogue([folder / "openapi_directory.jsonl.gz"], skip_invalid=True).catalogue)
+    for path in sorted((folder / "native" / "openapi").glob("*.json")):
+        for tool in load_catalogue([path]).catalogue:
+            _, _, place = (tool.source_id or "").partition("#")
+            (row,) = rows[f"{path.stem.replace('__', '/')}#{place}"]
+            assert row.name.startswith(tool.name)
+            # Rows hold no headers, keep what only the server sets, and cut descriptions.
+            told = {name for name, schema in tool.properties.items() if schema["x-in"] != "header"}
+            assert told <= set(row.properties)
+            assert tool.description[:300] == row.description[:300]
+            assert set((tool.returns or {}).get("properties", ())) >= set(
+                (row.returns or {}).get("properties", ())
+            )

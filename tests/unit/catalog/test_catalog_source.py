@@ -119,6 +119,7 @@ class _Site(BaseHTTPRequestHandler):
     pages: ClassVar[dict[str, tuple[int, str, bytes]]] = {
         "/tools.jsonl": (200, "application/octet-stream", LINE),
         "/tools.jsonl.gz": (200, "application/gzip", gzip.compress(LINE)),
+        "/pets.yaml": (200, "text/yaml", b"openapi: 3.0.0\npaths: {/ping: {get: {operationId: ping}}}\n"),
         "/page": (200, "text/html; charset=utf-8", b"<!doctype html><p>Sign in"),
         "/plain-page": (200, "text/plain", b"\n<html>"),
         "/broken": (500, "text/plain", b"oops"),
@@ -155,7 +156,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             thread.join()
 
 
-@pytest.mark.parametrize("page", ["/tools.jsonl", "/tools.jsonl.gz", "/moved"])
+@pytest.mark.parametrize("page", ["/tools.jsonl", "/tools.jsonl.gz", "/moved", "/pets.yaml"])
 def test_an_address_is_fetched(site: str, page: str) -> None:
     assert names(f"{site}{page}") == ["ping"]
 

@@ -9,7 +9,7 @@ from toolflow.catalog.entry import Entry, Format
 from toolflow.catalog.record import Record
 
 _OWN = frozenset({"returns", "category", "source", "source_id"})
-_ALL = _OWN | {"name", "description", "parameters"}
+_ALL = _OWN | {"name", "description", "parameters", "provenance"}
 
 
 def _recognises(record: Mapping[str, Any]) -> bool:

@@ -29,7 +29,10 @@ def _recognises(record: Mapping[str, Any]) -> bool:
 def _entries(record: Record) -> Iterator[Entry]:
     source = record.source.stem or None
     if "tools" not in record.value:
-        yield Entry(record.line, partial(_canonical, record.value, source, None))
+        # Collections of files list a tool again in each, and have others of the same name.
+        file = f"{record.source.folder}/{source}" if record.source.in_folder else None
+        build = partial(_canonical, record.value, source, file)
+        yield Entry(record.line, build, listed_again=record.source.in_folder)
         return
     in_dialogue = "messages" in record.value
     dialogue = record.value.get("id") if in_dialogue else None
@@ -37,14 +40,14 @@ def _entries(record: Record) -> Iterator[Entry]:
         yield Entry(line, partial(_canonical, tool, source, dialogue), listed_again=in_dialogue)
 
 
-def _canonical(tool: Any, source: str | None, dialogue: Any) -> dict[str, Any]:
+def _canonical(tool: Any, source: str | None, place: Any) -> dict[str, Any]:
     function = tool.get("function", tool) if isinstance(tool, dict) else tool
     if not isinstance(function, dict):
         raise EntryError("a tool must be a JSON object with a name, or hold one as its 'function'")
     fields: dict[str, Any] = {"source": source}
-    # Dialogues of different origin may name different tools alike: the dialogue tells them apart.
-    if isinstance(dialogue, str | int):
-        fields["source_id"] = f"{dialogue}/{function.get('name')}"
+    # Dialogues, and files of a folder, may name different tools alike: the place tells them apart.
+    if isinstance(place, str | int):
+        fields["source_id"] = f"{place}/{function.get('name')}"
     return fields | function
 
 
