@@ -49,8 +49,12 @@ class Cast:
     Args:
         troupe: What they are made of.
         dialogue: Index of the dialogue.
-        tool_set: The tools on offer.
+        tool_set: The tools of the dialogue and their distractors.
         scenario: What the dialogue is to be like.
+
+    Attributes:
+        models: The name of each role's model.
+        offered: What the assistant is offered: the tools, with the distractors among them.
     """
 
     def __init__(self, troupe: Troupe, *, dialogue: int, tool_set: ToolSet, scenario: Scenario) -> None:
@@ -68,7 +72,12 @@ class Cast:
             )
             for role in ROLES
         }
-        tools = {tool.function_name: tool for tool in tool_set.tools}
+        self.offered = tool_set.tools
+        if tool_set.distractors:
+            mixed = [*tool_set.tools, *tool_set.distractors]
+            derive_random(troupe.seed, dialogue, "offer").shuffle(mixed)
+            self.offered = tuple(mixed)
+        tools = {tool.function_name: tool for tool in self.offered}
         bounds = troupe.bounds
         self.agents: tuple[Agent, ...] = (
             Planner(

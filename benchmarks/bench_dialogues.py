@@ -68,8 +68,8 @@ def worker(port: int, dialogues: int, concurrency: int) -> None:
     """Play dialogues in this process; print CPU seconds, wall seconds and peak memory as JSON."""
 
     class OneToolSet:
-        def sample(self, seed: int) -> Any:
-            del seed
+        def sample(self, index: int) -> Any:
+            del index
             return TOOL_SET
 
     async def play(folder: Path) -> dict[str, float]:

@@ -21,7 +21,7 @@ _UNWANTED = ("torch", "pandas", "pyarrow", "scipy", "datasets", "ray")
 
 
 def start_seconds(repeats: int) -> dict[str, Any]:
-    command = [Path(sys.executable).with_name("toolflow"), "--help"]
+    command = [str(Path(sys.executable).with_name("toolflow")), "--help"]
     samples: list[float] = []
     for _ in range(repeats + 1):
         began = time.perf_counter()

@@ -20,6 +20,7 @@ from toolflow.catalog.catalogue import Catalogue
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
+from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.replay import JournalledModel
@@ -210,15 +211,19 @@ def _make_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
         SizeRange,
         UniformSampler,
     )
+    from toolflow.graph.shapes import ShapeWeights  # noqa: PLC0415
 
-    sizes = SizeRange(config.sampler.fewest_tools, config.sampler.most_tools)
-    if config.sampler.kind == "random":
-        return UniformSampler(catalogue.tools, sizes)
+    settings = config.sampler
+    sizes = SizeRange(settings.fewest_tools, settings.most_tools, settings.size_weights)
+    distractors = SizeRange(settings.fewest_distractors, settings.most_distractors)
+    if settings.kind == "random":
+        return UniformSampler(catalogue.tools, config.seed, sizes=sizes, distractors=distractors)
+    from toolflow.graph.cache import cached_graph  # noqa: PLC0415
     from toolflow.graph.encoder import WordLlamaEncoder  # noqa: PLC0415
-    from toolflow.graph.graph import build_graph  # noqa: PLC0415
 
-    graph = build_graph(catalogue.tools, WordLlamaEncoder(), threshold=config.sampler.threshold)
-    return GraphSampler(graph, sizes)
+    graph = cached_graph(catalogue.tools, WordLlamaEncoder(), cache_folder(), threshold=settings.threshold)
+    shapes = ShapeWeights(**settings.shapes.model_dump())
+    return GraphSampler(graph, config.seed, sizes=sizes, shapes=shapes, distractors=distractors)
 
 
 def _role_models(config: RunConfig, role: str, default: str) -> tuple[RoleModel, ...]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from toolflow.errors import UsageError
 
 Positive = Annotated[int, Field(ge=1)]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -47,15 +48,51 @@ class RolesConfig(_Section):
         return [(role, getattr(self, role)) for role in type(self).model_fields]
 
 
+class ShapesConfig(_Section):
+    """How often tool sets are drawn in each shape, relative to each other."""
+
+    walk: Weight = Field(default=4, description="A random walk along links of any kind.")
+    chain: Weight = Field(default=3, description="Each tool's result goes into the next one's call.")
+    fan_out: Weight = Field(default=1.5, description="One tool's result goes into the others' calls.")
+    merge: Weight = Field(default=1.5, description="The others' results go into one tool's call.")
+
+    @model_validator(mode="after")
+    def _possible(self) -> ShapesConfig:
+        if not any((self.walk, self.chain, self.fan_out, self.merge)):
+            raise ValueError("at least one shape must have a weight above 0")
+        return self
+
+
 class SamplerConfig(_Section):
     """How tool sets are drawn."""
 
     kind: Literal["graph", "random"] = "graph"
     fewest_tools: Positive = 3
     most_tools: Positive = 7
+    size_weights: tuple[Weight, ...] = Field(
+        default=(),
+        description="How often sets of fewest_tools, of one more, … up to most_tools are drawn; "
+        "none: equally often.",
+    )
+    shapes: ShapesConfig = ShapesConfig()
+    fewest_distractors: int = Field(
+        default=0, ge=0, description="Unrelated tools that the assistant is offered beside the set."
+    )
+    most_distractors: int = Field(default=0, ge=0)
     threshold: float | None = Field(
         default=None, gt=0, le=1, description="Similarity τ; none: the encoder's calibrated one."
     )
+
+    @model_validator(mode="after")
+    def _fitting(self) -> SamplerConfig:
+        if self.fewest_tools > self.most_tools:
+            raise ValueError("fewest_tools is above most_tools")
+        if self.fewest_distractors > self.most_distractors:
+            raise ValueError("fewest_distractors is above most_distractors")
+        sizes = self.most_tools - self.fewest_tools + 1
+        if self.size_weights and (len(self.size_weights) != sizes or not any(self.size_weights)):
+            raise ValueError(f"size_weights must be {sizes} numbers, at least one of them above 0")
+        return self
 
 
 class DialogueConfig(_Section):

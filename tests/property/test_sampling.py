@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolflow.catalog.tool import Tool
+from tests.unit.graph.made_graph import make_graph
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import ToolSet
-from toolflow.graph.link_table import LinkTable
 from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
-
-Edge = tuple[int, int, int, float]
-
-
-def make_graph(tools: int, edges: Sequence[Edge]) -> ToolGraph:
-    """A graph of tools ``t0``, ``t1`` … with links (from, to, kind, weight) in any order."""
-    distinct = {(source, target, kind): weight for source, target, kind, weight in edges if source != target}
-    ordered = sorted(distinct.items(), key=lambda item: -item[1])
-    path = np.zeros(len(ordered), dtype=np.int32)
-    table = LinkTable(
-        kind=np.array([key[2] for key, _ in ordered], dtype=np.uint8),
-        from_tool=np.array([key[0] for key, _ in ordered], dtype=np.int32),
-        to_tool=np.array([key[1] for key, _ in ordered], dtype=np.int32),
-        from_path=path,
-        to_path=path,
-        weight=np.array([weight for _, weight in ordered], dtype=np.float32),
-        paths=("field",),
-    )
-    made = tuple(Tool(f"t{index}", "", {"type": "object"}) for index in range(tools))
-    return ToolGraph(made, table, "hash", "encoder", 0.5)
+from toolflow.graph.shapes import ShapeWeights
 
 
 @st.composite
@@ -57,46 +35,70 @@ def assert_sound(drawn: ToolSet, graph: ToolGraph, wanted: SizeRange) -> None:
     assert drawn.links == graph.links_among(names)
 
 
-@given(graphs(), sizes, seeds)
-def test_every_set_is_sound(graph: ToolGraph, wanted: SizeRange, seed: int) -> None:
+weights = st.one_of(
+    st.builds(ShapeWeights),
+    st.sampled_from([ShapeWeights.only(shape) for shape in ("walk", "chain", "fan-out", "merge")]),
+)
+indices = st.integers(0, 200)
+
+
+@given(graphs(), sizes, weights, seeds, indices)
+def test_every_set_is_sound(
+    graph: ToolGraph, wanted: SizeRange, shapes: ShapeWeights, seed: int, index: int
+) -> None:
     samplers: tuple[Sampler, ...] = (
-        GraphSampler(graph, wanted),
-        UniformSampler(graph.tools, wanted, graph),
+        GraphSampler(graph, seed, sizes=wanted, shapes=shapes, distractors=SizeRange(0, 3)),
+        UniformSampler(graph.tools, seed, sizes=wanted, distractors=SizeRange(0, 3), graph=graph),
     )
     for sampler in samplers:
-        assert_sound(sampler.sample(seed), graph, wanted)
+        drawn = sampler.sample(index)
+        assert_sound(drawn, graph, wanted)
+        beside = [tool.name for tool in drawn.distractors]
+        assert len({*beside, *(tool.name for tool in drawn.tools)}) == len(beside) + len(drawn.tools)
 
 
-@given(graphs(), sizes, seeds, st.lists(seeds, max_size=3))
-def test_a_set_depends_on_nothing_but_the_seed(
-    graph: ToolGraph, wanted: SizeRange, seed: int, before: list[int]
+@given(graphs(), sizes, seeds, indices, st.lists(indices, max_size=3))
+def test_a_set_depends_on_nothing_but_seed_and_index(
+    graph: ToolGraph, wanted: SizeRange, seed: int, index: int, before: list[int]
 ) -> None:
-    used = GraphSampler(graph, wanted)
-    for other in before:
-        used.sample(other)
-    assert used.sample(seed) == GraphSampler(graph, wanted).sample(seed)
-    assert UniformSampler(graph.tools, wanted).sample(seed) == UniformSampler(graph.tools, wanted).sample(
-        seed
-    )
+    def samplers() -> tuple[Sampler, ...]:
+        beside = SizeRange(0, 2)
+        return (
+            GraphSampler(graph, seed, sizes=wanted, distractors=beside),
+            UniformSampler(graph.tools, seed, sizes=wanted, distractors=beside),
+        )
+
+    for used, fresh in zip(samplers(), samplers(), strict=True):
+        for other in before:
+            used.sample(other)
+        assert used.sample(index) == fresh.sample(index)
 
 
-@given(graphs(), seeds)
-def test_a_set_as_large_as_the_catalogue_holds_every_tool(graph: ToolGraph, seed: int) -> None:
+@given(graphs(), weights, seeds, indices)
+def test_a_set_as_large_as_the_catalogue_holds_every_tool(
+    graph: ToolGraph, shapes: ShapeWeights, seed: int, index: int
+) -> None:
     """Walks must get out of every dead end: nothing is left to take but what is far away or isolated."""
-    drawn = GraphSampler(graph, SizeRange(12, 12)).sample(seed)
+    drawn = GraphSampler(graph, seed, sizes=SizeRange(12, 12), shapes=shapes).sample(index)
     assert {tool.name for tool in drawn.tools} == {tool.name for tool in graph.tools}
 
 
-@given(graphs(), st.integers(1, 6), seeds)
-def test_a_set_that_fits_into_one_component_stays_in_it(graph: ToolGraph, size: int, seed: int) -> None:
+@given(graphs(), st.integers(1, 6), weights, seeds, indices)
+def test_a_set_that_fits_into_one_component_stays_in_it(
+    graph: ToolGraph, size: int, shapes: ShapeWeights, seed: int, index: int
+) -> None:
     """A walk begins elsewhere only when nothing is left to reach."""
     component = graph.adjacency.components()
-    drawn = GraphSampler(graph, SizeRange(size, size)).sample(seed)
+    drawn = GraphSampler(graph, seed, sizes=SizeRange(size, size), shapes=shapes).sample(index)
     members = [int(component[graph.index(tool.name)]) for tool in drawn.tools]
-    if members and np.count_nonzero(component == members[0]) >= size:
-        assert set(members) == {members[0]}
+    # A set may also begin in a small component, which it uses up before it goes on elsewhere.
+    for member in set(members):
+        if len(set(members)) > 1 and member != members[-1]:
+            assert members.count(member) == np.count_nonzero(component == member)
 
 
-@given(graphs(), sizes, seeds)
-def test_a_set_without_a_graph_has_no_links(graph: ToolGraph, wanted: SizeRange, seed: int) -> None:
-    assert UniformSampler(graph.tools, wanted).sample(seed).links == ()
+@given(graphs(), sizes, seeds, indices)
+def test_a_set_without_a_graph_has_no_links(
+    graph: ToolGraph, wanted: SizeRange, seed: int, index: int
+) -> None:
+    assert UniformSampler(graph.tools, seed, sizes=wanted).sample(index).links == ()

@@ -59,8 +59,11 @@ def reply(request: Request, *, leaves: bool) -> Completion:
 
 
 class OneToolSet:
-    def sample(self, seed: int) -> ToolSet:
-        return ToolSet((TOOL,), ())
+    def __init__(self, *distractors: Tool) -> None:
+        self.distractors = distractors
+
+    def sample(self, index: int) -> ToolSet:
+        return ToolSet((TOOL,), (), self.distractors)
 
 
 Model = Callable[[Request], Completion]
@@ -69,8 +72,16 @@ Model = Callable[[Request], Completion]
 class Run:
     """A run in a folder; may be played again, to continue it."""
 
-    def __init__(self, folder: Path, model: Model, *, latency: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        *,
+        latency: Callable[[], float] = lambda: 0.0,
+        distractors: tuple[Tool, ...] = (),
+    ) -> None:
         self.folder = folder
+        self.sampler = OneToolSet(*distractors)
         self.journal = MemoryJournal()
         self.most_alive = 0
 
@@ -90,7 +101,7 @@ class Run:
             run.claim({}, {})
             synthesis = Synthesis(
                 Bounds(target, candidates, concurrency + 1, 1e6),
-                sampler=OneToolSet(),
+                sampler=self.sampler,
                 troupe=Troupe(
                     model,
                     shipped_prompts(),
@@ -139,6 +150,30 @@ def test_the_data_set_is_the_first_n_accepted(
         # Nothing was begun that the data set did not need.
         assert sorted(thrown_out) == [index for index in sorted(bad) if index < good[target - 1]]
         assert run.provider.most_in_flight <= concurrency
+
+
+def test_distractors_are_offered_but_no_plan_is_made_for_them(tmp_path: Path) -> None:
+    asked: list[Request] = []
+
+    def model(request: Request) -> Completion:
+        asked.append(request)
+        return reply(request, leaves=False)
+
+    others = tuple(Tool(f"other_{letter}", f"Does {letter}.", TOOL.parameters) for letter in "ab")
+    run = Run(tmp_path, model, distractors=others)
+    assert run_virtual(run.play(12)) == "target_met"
+    orders = set[tuple[str, ...]]()
+    for line in read_lines(tmp_path / "dialogues.jsonl"):
+        assert line["metadata"]["distractors"] == ["other_a", "other_b"]
+        orders.add(tuple(tool["function"]["name"] for tool in line["tools"]))
+    assert {frozenset(order) for order in orders} == {frozenset({"ping", "other_a", "other_b"})}
+    assert len(orders) > 1  # their place does not give them away
+    for request in asked:
+        shown = "".join(message.content for message in request.messages)
+        if request.key.role == "assistant":
+            assert {tool.name for tool in request.tools} == {"ping", "other_a", "other_b"}
+        else:
+            assert "other_" not in shown
 
 
 def test_permits_are_kept_busy(tmp_path: Path) -> None:

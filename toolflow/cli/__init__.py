@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import toolflow
-from toolflow.cli import explain, export, graph, model, provider, synth, tools
+from toolflow.cli import check_links, enrich, explain, export, graph, model, provider, synth, tools
 from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
 
 FAILURE = 1
@@ -26,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+tools.app.command()(enrich.enrich)
+graph.app.command()(check_links.check_links)
 app.command()(synth.synth)
 app.add_typer(tools.app, name="tools")
 app.add_typer(graph.app, name="graph")

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from toolflow.catalog.tool import Tool, encode_json
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link import Link
+from toolflow.graph.link import Link, ToolSet
+from toolflow.graph.scoring import Gold, Kept, Score
 from toolflow.text import one_line
 
 _PIPED_WIDTH = 240
@@ -39,6 +40,38 @@ def print_statistics(graph: ToolGraph) -> None:
         typer.echo(f"    {hub.degree:>6,}  {_shown(hub.tool)}")
 
 
+def print_scores(graph: ToolGraph, gold: Gold, scores: Sequence[Score]) -> None:
+    """Recall and precision of a graph and of the baselines."""
+    kinds = ", ".join(f"{count:,} {_shown(kind)}" for kind, count in gold.kinds.items())
+    typer.echo(f"{len(graph):,} tools; {len(gold.pairs):,} pairs of gold links ({kinds})")
+    if gold.missing:
+        examples = ", ".join(map(_shown, gold.missing_examples))
+        typer.echo(
+            f"  {gold.missing:,} gold links are not between two tools of the catalogue: {examples} ..."
+        )
+    typer.echo("  strongest links kept     recall  precision")
+    for place, kept in enumerate(scores[0].densities):
+        for score in scores:
+            figures = score.densities[place]
+            row = f"{figures.recall:>7.3f}{figures.precision:>11.3f}"
+            typer.echo(f"    density {kept.density:.2f} {score.method:<11}{row}")
+    typer.echo("  weight from   density   recall  precision     F1")
+    for kept in scores[0].sweep:
+        typer.echo(
+            f"         {kept.threshold:.2f}{kept.density:>10.3f}{kept.recall:>9.3f}"
+            f"{kept.precision:>11.3f}{kept.f1:>7.3f}"
+        )
+
+
+def print_calibrated(graph: ToolGraph, weight: Kept, cosine: Kept) -> None:
+    """The threshold that suits the encoder, and the weight from which its links are to be taken."""
+    typer.echo(f"calibrated: --threshold {cosine.threshold:g} suits {graph.encoder}")
+    typer.echo(
+        f"  links from weight {weight.threshold:g} on: recall {weight.recall:.3f}, "
+        f"precision {weight.precision:.3f}, density {weight.density:.3f}"
+    )
+
+
 def print_links(tool: Tool, links: Sequence[Link], *, most: int) -> None:
     """A tool's links, at most ``most`` of each kind and direction."""
     console = _console()
@@ -61,17 +94,22 @@ def print_links(tool: Tool, links: Sequence[Link], *, most: int) -> None:
             typer.echo(f"  … and {len(shown) - most:,} more (--all shows them)")
 
 
-def print_tool_set(index: int, names: Sequence[str], links: Sequence[Link]) -> None:
+def print_tool_set(index: int, tool_set: ToolSet) -> None:
     """One drawn tool set and its links."""
     console = _console()
-    console.print(Text(f"{index + 1}. {', '.join(map(_shown, names))}", style="bold"), soft_wrap=True)
-    if not links:
+    names = ", ".join(_shown(tool.name) for tool in tool_set.tools)
+    shape = f"  ({tool_set.shape})" if tool_set.shape is not None else ""
+    console.print(Text.assemble((f"{index + 1}. {names}", "bold"), shape), soft_wrap=True)
+    if not tool_set.links:
         typer.echo("   no links")
-    for link in links:
+    for link in tool_set.links:
         arrow = "→" if link.kind == "return-parameter" else "–"
         from_end = f"{_shown(link.from_tool)}.{_shown(link.from_field)}"
         to_end = f"{_shown(link.to_tool)}.{_shown(link.to_field)}"
         console.print(Text(f"   {link.weight:.2f}  {from_end} {arrow} {to_end}"), soft_wrap=True)
+    if tool_set.distractors:
+        names = ", ".join(_shown(tool.name) for tool in tool_set.distractors)
+        console.print(Text(f"   beside it: {names}"), soft_wrap=True)
 
 
 def _console() -> Console:

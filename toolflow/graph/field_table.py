@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolflow.catalog.tool import Tool
-from toolflow.graph.fields import ANY_TYPE, BOOLEAN, Field, parameter_fields, return_fields, type_name
+from toolflow.graph.fields import ANY_TYPE, BOOLEAN, Field, type_name
 from toolflow.graph.naming import Specificity, alias, measure_specificity, own_names, subjects
 from toolflow.graph.vocabulary import BOILERPLATE, Name
 
@@ -65,31 +65,25 @@ _Keyed = Sequence[tuple[Field, Key]]
 
 
 def tabulate(
-    tools: Sequence[Tool], progress: Callable[[int, int], None]
+    tools: Sequence[Tool], taken: Sequence[Sequence[Field]], given: Sequence[Sequence[Field]]
 ) -> tuple[FieldTable, FieldTable, Specificity]:
-    """Flatten every tool.
+    """Name the fields of every tool.
 
     Args:
         tools: The catalogue.
-        progress: Called with how many tools are done, and of how many.
+        taken: The parameters of each tool.
+        given: The returns of each tool.
 
     Returns:
         The parameters, the returns, and how much their names tell. Boilerplate is in neither table.
     """
-    sides: list[tuple[tuple[Field, ...], tuple[Field, ...]]] = []
-    for done, tool in enumerate(tools, 1):
-        sides.append((parameter_fields(tool), return_fields(tool)))
-        progress(done, len(tools))
-    known = frozenset(own_names(field)[0] for side in sides for fields in side for field in fields)
-    parameters: list[_Keyed] = []
-    returns: list[_Keyed] = []
-    for tool, (taken, given) in zip(tools, sides, strict=True):
-        about = subjects(tool.name)
-        parameters.append(_keyed(taken, about, known))
-        returns.append(_keyed(given, about, known))
-    names = [_names(taken) | _names(given) for taken, given in zip(parameters, returns, strict=True)]
+    known = frozenset(own_names(field)[0] for side in (taken, given) for fields in side for field in fields)
+    abouts = [subjects(tool.name) for tool in tools]
+    parameters = [_keyed(fields, about, known) for fields, about in zip(taken, abouts, strict=True)]
+    returns = [_keyed(fields, about, known) for fields, about in zip(given, abouts, strict=True)]
+    names = [_names(mine) | _names(own) for mine, own in zip(parameters, returns, strict=True)]
     # A result that repeats an argument tells nothing new: it links more weakly than one that adds something.
-    echoes = [_names(taken) for taken in parameters]
+    echoes = [_names(keyed) for keyed in parameters]
     return (
         _table(parameters, lambda _, field, key: _value(key) * (1.0 if field.required else _OPTIONAL)),
         _table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from toolflow.catalog.tool import Schema, Tool
 from toolflow.graph.words import normal_words
@@ -23,6 +23,7 @@ ANY_TYPE: Final = 31
 BOOLEAN: Final = 4
 """The type bits of a field that can only be true or false."""
 
+_COMPOSING = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 _MOST_FIELDS = 256
 _MOST_STEPS = 4_096
 _DEEPEST = 10
@@ -69,9 +70,8 @@ def type_name(types: int) -> str | None:
     return next((name for name, bit in _TYPE_BITS.items() if bit == types), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A schema that is still to be flattened, and how it was reached."""
+class _Step(NamedTuple):
+    """A schema that is still to be flattened, and how it was reached; a tuple, as there are very many."""
 
     schema: Schema
     path: str = ""
@@ -124,6 +124,8 @@ def _variants(
     followed twice: a schema may refer to itself.
     """
     variants = [schema]
+    if not _COMPOSING & schema.keys():
+        return variants, references
     followed = set(references)
     for variant in variants:  # grows while it is read
         reference = variant.get("$ref")
@@ -193,7 +195,9 @@ def _inside(schema: Schema, step: _Step, references: frozenset[str]) -> Iterator
 
 def _type_bits(schema: Schema) -> int:
     declared = schema.get("type")
-    names = declared if isinstance(declared, list) else [declared]
+    if isinstance(declared, str):
+        return _TYPE_BITS.get(declared, 0)
+    names = declared if isinstance(declared, list) else []
     return sum({_TYPE_BITS.get(name, 0) for name in names if isinstance(name, str)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from toolflow.errors import GraphError
 from toolflow.graph.adjacency import Adjacency, make_adjacency
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.link import Link
-from toolflow.graph.link_table import KINDS, PARAMETER_PARAMETER, LinkTable
+from toolflow.graph.link_table import KINDS, PARAMETER_PARAMETER, LinkTable, join_tables, no_links
 from toolflow.graph.links import Progress, find_links
 from toolflow.graph.statistics import GraphStatistics, measure
 from toolflow.graph.storage import StoredGraph, read_graph, write_graph
@@ -36,6 +37,8 @@ class ToolGraph:
         content_hash: Hash of the catalogue the graph was built from.
         encoder: Name of the encoder it was built with.
         threshold: The encoder's cosine from which texts meant the same.
+        candidates: Pairs too weak to count as links, kept in a small catalogue so that none that may be true
+            is lost. All else here is about the links alone.
     """
 
     tools: tuple[Tool, ...]
@@ -43,6 +46,7 @@ class ToolGraph:
     content_hash: str
     encoder: str
     threshold: float
+    candidates: LinkTable = dataclasses.field(default_factory=no_links)
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -74,6 +78,11 @@ class ToolGraph:
     def links(self) -> Iterator[Link]:
         """All links, strongest first."""
         return map(self._link, range(len(self.table)))
+
+    def all_pairs(self) -> Iterator[Link]:
+        """All links, and after them all candidates, strongest first."""
+        for table in (self.table, self.candidates):
+            yield from (self._named(table, place) for place in range(len(table)))
 
     def links_of(self, name: str) -> tuple[Link, ...]:
         """The links of a tool, strongest first.
@@ -138,8 +147,10 @@ class ToolGraph:
         Raises:
             GraphError: The file cannot be written.
         """
-        stored = StoredGraph(self.tools, self.table, self.content_hash, self.encoder, self.threshold)
-        write_graph(Path(path), stored)
+        table = join_tables(self.table, self.candidates)
+        write_graph(
+            Path(path), StoredGraph(self.tools, table, self.content_hash, self.encoder, self.threshold)
+        )
 
     @classmethod
     def load(cls, path: Path | str) -> ToolGraph:
@@ -148,7 +159,9 @@ class ToolGraph:
         Raises:
             GraphError: The file cannot be read, is no tool graph, is damaged, or is of another version.
         """
-        return cls(*read_graph(Path(path)))
+        stored = read_graph(Path(path))
+        table, candidates = stored.table.split()
+        return cls(stored.tools, table, stored.content_hash, stored.encoder, stored.threshold, candidates)
 
     @cached_property
     def adjacency(self) -> Adjacency:
@@ -160,14 +173,16 @@ class ToolGraph:
         return {tool.name: index for index, tool in enumerate(self.tools)}
 
     def _link(self, link: int) -> Link:
-        table = self.table
+        return self._named(self.table, link)
+
+    def _named(self, table: LinkTable, link: int) -> Link:
         return Link(
             from_tool=self.tools[table.from_tool[link]].name,
             to_tool=self.tools[table.to_tool[link]].name,
             kind=KINDS[table.kind[link]],
             from_field=table.paths[table.from_path[link]],
             to_field=table.paths[table.to_path[link]],
-            weight=self._weight(link),
+            weight=round(float(table.weight[link]), 4),
         )
 
     def _weight(self, link: int) -> float:
@@ -203,8 +218,8 @@ def build_graph(
         )
     tools = tuple(catalogue)
     content_hash = Catalogue(tools).content_hash
-    table = find_links(tools, encoder, threshold, progress or _silent)
-    return ToolGraph(tools, table, content_hash, encoder.name, threshold)
+    table, candidates = find_links(tools, encoder, threshold, progress or _silent).split()
+    return ToolGraph(tools, table, content_hash, encoder.name, threshold, candidates)
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

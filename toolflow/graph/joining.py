@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,16 @@ from numpy.typing import NDArray
 from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.field_table import FieldTable, Floats, Ints
-from toolflow.graph.matching import Matches, calibrate
+from toolflow.graph.matching import Matches, calibrate, ranges
 from toolflow.graph.naming import rarity
 from toolflow.graph.words import split_identifier
 
-_LEAST_WEIGHT = 0.25
-_DIGITS = 4
-_MOST_LINKS = 32
-_TOOLS_AT_ONCE = 128
+DIGITS: Final = 4
+"""Digits of a weight after the point."""
+
+_SCALE = 10**DIGITS
+_PAIRS_AT_ONCE = 1 << 21
+_MOST_TOOLS_AT_ONCE = 256
 _LONGEST_DESCRIPTION = 300
 _SAME_CATEGORY = 0.5
 # From which calibrated cosine on two tools do the same thing under two names, and what that takes off.
@@ -28,11 +31,16 @@ _TWIN_LOSS = 0.6
 
 
 class Closeness:
-    """How close two tools are in what they do, from their descriptions and categories."""
+    """How close two tools are in what they do, from their descriptions and categories.
+
+    Attributes:
+        vectors: Vectors of the tools' names and descriptions, shape (tools, d).
+        category: Number of each tool's category, -1 where there is none, shape (tools,).
+    """
 
     def __init__(self, tools: Sequence[Tool], encoder: Encoder, threshold: float) -> None:
         categories = [tool.category for tool in tools]
-        self._vectors = encode_texts(encoder, [_tool_text(tool) for tool in tools])
+        self.vectors = encode_texts(encoder, [_tool_text(tool) for tool in tools])
         self._threshold = threshold
         counts = Counter(category for category in categories if category is not None)
         numbers = {category: number for number, category in enumerate(counts)}
@@ -42,26 +50,30 @@ class Closeness:
             category: _SAME_CATEGORY * max(rarity(count, len(tools)), one_thing)
             for category, count in counts.items()
         }
-        self._category: Ints = np.array(
+        self.category: Ints = np.array(
             [-1 if category is None else numbers[category] for category in categories], dtype=np.int32
         )
         self._shared: Floats = np.array(
             [0.0 if category is None else shared[category] for category in categories], dtype=np.float32
         )
 
-    def of(self, low: int, high: int) -> tuple[Floats, Floats]:
-        """Of tools ``low`` up to ``high`` to all tools.
+    def cosines(self, low: int, high: int) -> Floats:
+        """Cosines of tools ``low`` up to ``high`` to all tools, shape (high - low, tools)."""
+        cosines: Floats = self.vectors[low:high] @ self.vectors.T
+        return cosines
 
-        Returns:
-            Closeness in [0, 1], and what being near-twins leaves of a link between parameters, both of shape
-            (high - low, tools).
-        """
-        alike = calibrate(self._vectors[low:high] @ self._vectors.T, self._threshold)
-        close = np.clip((alike + 0.4) / 1.2, 0, 1)
-        same = self._category[low:high, None] == self._category[None, :]
-        close = 1 - (1 - close) * (1 - np.where(same, self._shared[None, :], 0))
-        apart = 1 - _TWIN_LOSS * np.clip((alike - _TWIN) / (1 - _TWIN), 0, 1)
-        return close.astype(np.float32), apart.astype(np.float32)
+    def of(self, tool: Ints, other: Ints, cosine: Floats) -> Floats:
+        """Closeness of pairs of tools in [0, 1], given their cosines; all of shape (pairs,)."""
+        close = np.clip((calibrate(cosine, self._threshold) + 0.4) / 1.2, 0, 1)
+        same = self.category[tool] == self.category[other]
+        closer: Floats = (1 - (1 - close) * (1 - np.where(same, self._shared[other], 0))).astype(np.float32)
+        return closer
+
+    def apart(self, cosine: Floats) -> Floats:
+        """What being near-twins leaves of a link between parameters, given the cosines of the tools."""
+        alike = calibrate(cosine, self._threshold)
+        apart: Floats = (1 - _TWIN_LOSS * np.clip((alike - _TWIN) / (1 - _TWIN), 0, 1)).astype(np.float32)
+        return apart
 
 
 def _tool_text(tool: Tool) -> str:
@@ -86,86 +98,144 @@ class Joins:
     def __len__(self) -> int:
         return len(self.weight)
 
-    def scaled(self, factor: Floats) -> Joins:
-        """The same pairs with weights multiplied by factors of shape (joins,)."""
-        return Joins(self.parameter, self.other, self.weight * factor)
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which joins are kept.
+
+    Attributes:
+        weight: The least weight.
+        joins: The most joins of one tool.
+    """
+
+    weight: float
+    joins: int
 
 
 def join_tools(
     parameters: FieldTable,
-    others: FieldTable,
-    matches: Matches,
+    sides: Sequence[tuple[FieldTable, Matches, Limits]],
     closeness: Closeness,
     progress: Callable[[int, int], None],
-) -> Joins:
+) -> list[Joins]:
     """Join every tool's parameters to fields of other tools.
 
-    Two tools are joined once, by their best pair, and a tool keeps its 32 strongest joins: a name that every
-    tool has cannot join all with all.
+    Two tools are joined once a side, by their best pair, and a tool keeps its strongest joins: a name that
+    every tool has cannot join all with all.
 
     Args:
         parameters: The parameters of all tools.
-        others: Their returns, or the parameters again.
-        matches: Which keys of ``parameters`` match which of ``others``.
+        sides: The returns, or the parameters again, each with the keys that match those of ``parameters`` and
+            which of its joins are kept.
         closeness: How close the tools are.
         progress: Called with how many tools are done, and of how many.
+
+    Returns:
+        The joins of each side.
     """
+    joiners = [_Joiner(parameters, others, matches, closeness, limits) for others, matches, limits in sides]
     tools = len(parameters.tool_start) - 1
-    found = [Joins(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))]
-    for low in range(0, tools, _TOOLS_AT_ONCE):
-        high = min(low + _TOOLS_AT_ONCE, tools)
-        close, apart = closeness.of(low, high)
-        for tool in range(low, high):
-            pairs = _field_pairs(tool, close[tool - low], parameters, others, matches)
-            if others is parameters:
-                pairs = pairs.scaled(apart[tool - low][others.tool[pairs.other]])
-            found.append(_strongest(pairs, tool, others.tool, tools))
+    found: list[list[Joins]] = [[_no_joins()] for _ in joiners]
+    low = 0
+    while low < tools:
+        high = min(tools, low + _MOST_TOOLS_AT_ONCE, *(joiner.reach(low) for joiner in joiners))
+        cosine = closeness.cosines(low, high)
+        for joiner, joins in zip(joiners, found, strict=True):
+            joins.append(joiner.join(low, high, cosine))
+        low = high
         progress(high, tools)
-    return _concatenate(found)
+    return [_concatenate(joins) for joins in found]
 
 
-def _field_pairs(
-    tool: int, close: Floats, parameters: FieldTable, others: FieldTable, matches: Matches
-) -> Joins:
-    """All pairs of one tool: its parameters, the matches of their keys, the fields of the matched keys."""
-    mine = np.arange(parameters.tool_start[tool], parameters.tool_start[tool + 1], dtype=np.int32)
-    keys = parameters.key[mine]
-    matched, of_mine = _ranges(matches.start[keys], matches.start[keys + 1])
-    columns = matches.other[matched]
-    places, of_match = _ranges(others.key_start[columns], others.key_start[columns + 1])
-    match = matched[of_match]
-    parameter = mine[of_mine[of_match]]
-    other = others.by_key[places]
-    other_tool = others.tool[other]
-    # What a name tells joins tools whatever they do; the rest must come from what they do.
-    specificity = matches.specificity[match]
-    weight = matches.agreement[match] * (specificity + (1 - specificity) * close[other_tool])
-    weight *= parameters.factor[parameter] * others.factor[other]
-    possible = other_tool != tool
-    return Joins(parameter[possible], other[possible], weight[possible].astype(np.float32))
+class _Joiner:
+    """Joins the parameters of a block of tools to one side."""
 
+    def __init__(
+        self,
+        parameters: FieldTable,
+        others: FieldTable,
+        matches: Matches,
+        closeness: Closeness,
+        limits: Limits,
+    ) -> None:
+        self._parameters, self._others, self._matches = parameters, others, matches
+        self._closeness, self._limits = closeness, limits
+        sizes = np.diff(others.key_start).astype(np.int64)
+        before = np.concatenate([[0], np.cumsum(sizes[matches.other])])
+        of_key = before[matches.start[1:]] - before[matches.start[:-1]]
+        of_parameter = np.concatenate([[0], np.cumsum(of_key[parameters.key])])
+        self._pairs_before: NDArray[np.int64] = of_parameter[parameters.tool_start]
 
-def _ranges(start: Ints, stop: Ints) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The numbers of many ranges one after another, and which range each is from."""
-    counts = (stop - start).astype(np.int64)
-    of = np.repeat(np.arange(len(counts)), counts)
-    before = np.cumsum(counts) - counts
-    return np.arange(len(of)) + (start - before)[of], of
+    def reach(self, low: int) -> int:
+        """Up to which tool the pairs of a block that begins at ``low`` fit in memory; at least one tool."""
+        most = self._pairs_before[low] + _PAIRS_AT_ONCE
+        return max(low + 1, int(np.searchsorted(self._pairs_before, most, side="right")) - 1)
 
-
-def _strongest(pairs: Joins, tool: int, tool_of: Ints, tools: int) -> Joins:
-    """The best pair for each other tool, and of those the strongest."""
-    weight = np.round(pairs.weight, _DIGITS)
-    likely = np.flatnonzero(weight >= _LEAST_WEIGHT)
-    parameter, other, weight = pairs.parameter[likely], pairs.other[likely], weight[likely]
-    other_tool = tool_of[other]
-    best_first = np.lexsort((other, parameter, -weight, other_tool))
-    kept = best_first[np.flatnonzero(np.diff(other_tool[best_first], prepend=-1))]
-    if len(kept) > _MOST_LINKS:
+    def join(self, low: int, high: int, cosine: Floats) -> Joins:
+        """The joins of tools ``low`` up to ``high``, given their cosines to all tools."""
+        parameters, others = self._parameters, self._others
+        parameter, other, weight, tells = self._likely_pairs(low, high)
+        tool, other_tool = parameters.tool[parameter] - low, others.tool[other]
+        alike = cosine[tool, other_tool]
+        # What a name tells joins tools whatever they do; the rest must come from what they do.
+        close = self._closeness.of(tool + low, other_tool, alike)
+        weight *= tells + (1 - tells) * close
+        if others is parameters:
+            weight *= self._closeness.apart(alike)
+        rounded = np.round(weight * _SCALE).astype(np.int64)
+        kept = np.flatnonzero(rounded >= max(1, round(self._limits.weight * _SCALE)))
+        kept = kept[_best_of_each(tool[kept], other_tool[kept], rounded[kept])]
         # Among equals each tool takes those that follow it, so that none becomes the hub of all.
-        distance = (other_tool[kept] - tool) % tools
-        kept = kept[np.lexsort((distance, -weight[kept]))[:_MOST_LINKS]]
-    return Joins(parameter[kept], other[kept], weight[kept])
+        tools = len(parameters.tool_start) - 1
+        distance = (other_tool[kept] - tool[kept] - low) % tools
+        kept = kept[_first_of_each(tool[kept], rounded[kept], distance, self._limits.joins)]
+        weights = (rounded[kept] / _SCALE).astype(np.float32)
+        return Joins(parameter[kept].astype(np.int32), other[kept].astype(np.int32), weights)
+
+    def _likely_pairs(self, low: int, high: int) -> tuple[NDArray[np.int64], Ints, Floats, Floats]:
+        """Parameter, other field, weight if close, and specificity of the pairs that may reach the limit."""
+        parameters, others, matches = self._parameters, self._others, self._matches
+        mine = np.arange(parameters.tool_start[low], parameters.tool_start[high])
+        keys = parameters.key[mine]
+        matched, of_mine = ranges(matches.start[keys], matches.start[keys + 1])
+        strength = matches.agreement[matched] * parameters.factor[mine[of_mine]]
+        likely = np.flatnonzero(strength >= self._limits.weight)
+        matched, of_mine, strength = matched[likely], of_mine[likely], strength[likely]
+        columns = matches.other[matched]
+        places, of_match = ranges(others.key_start[columns], others.key_start[columns + 1])
+        other = others.by_key[places]
+        parameter = mine[of_mine[of_match]]
+        weight = strength[of_match] * others.factor[other]
+        possible = (weight >= self._limits.weight) & (others.tool[other] != parameters.tool[parameter])
+        tells = matches.specificity[matched[of_match[possible]]]
+        return parameter[possible], other[possible], weight[possible], tells
+
+
+def _best_of_each(tool: Ints, other: Ints, weight: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Indices of the strongest join of each pair of tools, the first of equals.
+
+    One sort of packed integers: 8 bits of tool, 20 of other tool, 14 of weight and 21 of index.
+    """
+    if len(tool) >= 1 << 21:  # one tool of very many pairs
+        order = np.lexsort((np.arange(len(tool)), -weight, other, tool))
+        change = (np.diff(tool[order], prepend=-1) != 0) | (np.diff(other[order], prepend=-1) != 0)
+        return order[np.flatnonzero(change)]
+    packed = tool.astype(np.int64) << 20 | other
+    packed = (packed << 14 | (_SCALE - weight)) << 21 | np.arange(len(tool))
+    packed.sort()
+    pair = packed >> 35
+    return packed[np.flatnonzero(np.diff(pair, prepend=-1))] & ((1 << 21) - 1)
+
+
+def _first_of_each(tool: Ints, weight: NDArray[np.int64], distance: Ints, most: int) -> NDArray[np.int64]:
+    """Indices of the strongest joins of each tool, of equals those of small distance."""
+    order = np.lexsort((distance, -weight, tool))
+    rank = np.arange(len(order)) - np.searchsorted(tool[order], tool[order])
+    return order[rank < most]
+
+
+def _no_joins() -> Joins:
+    return Joins(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
 
 def _concatenate(parts: Sequence[Joins]) -> Joins:

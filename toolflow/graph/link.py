@@ -9,6 +9,9 @@ from toolflow.catalog.tool import Tool
 
 LinkKind = Literal["return-parameter", "parameter-parameter"]
 
+Shape = Literal["walk", "chain", "fan-out", "merge"]
+"""How the tools of a set hang together: anyhow, in a row, around a producer, around a consumer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -50,7 +53,20 @@ class ToolSet:
     Attributes:
         tools: Distinct tools, in the order in which they were drawn.
         links: The links that join them, strongest first.
+        distractors: Tools that are offered beside them and that no plan is made for.
+        shape: The shape that they were drawn in; none where they were drawn without regard to links.
     """
 
     tools: tuple[Tool, ...]
     links: tuple[Link, ...]
+    distractors: tuple[Tool, ...] = ()
+    shape: Shape | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The set as a JSON object: the names of its tools, its links, and how it was drawn."""
+        return {
+            "shape": self.shape,
+            "tools": [tool.name for tool in self.tools],
+            "links": [link.to_json() for link in self.links],
+            "distractors": [tool.name for tool in self.distractors],
+        }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,64 +12,93 @@ from numpy.typing import NDArray
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.field_table import Floats, Ints, Key, starts
 from toolflow.graph.naming import Specificity
-from toolflow.graph.vocabulary import LOCAL, NAMELESS, Name
+from toolflow.graph.vocabulary import LOCAL, NAMELESS
 
 _CELLS_AT_ONCE = 1 << 23  # 32 MB of cosines
-_NONE = np.zeros(0, dtype=np.int32)
+_MOST_NAMES = 3
+_MOST_WORDS = 6
 
 # Cosines are calibrated before use: 0 is the encoder's threshold, 1 is equality. The figures were set, with
 # those of naming.py, by reading the links of real catalogues.
-_SAME_NAME_FLOOR = -0.2
-_UNLIKE_NAME_FLOOR = 0.25
 _SECOND_NAME = 0.85
 _SUREST_UNLIKE = 0.9
-_LEAST_AGREEMENT = 0.25
 _SHARED_HEAD = 0.6
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a pair of keys must reach to count.
+
+    Attributes:
+        same_name: Least calibrated cosine of texts of one name.
+        unlike_name: Least calibrated cosine of texts of unlike names.
+        agreement: Least agreement of unlike names.
+    """
+
+    same_name: float
+    unlike_name: float
+    agreement: float
+
+
+SURE: Final = Bar(same_name=-0.2, unlike_name=0.4, agreement=0.3)
+"""For large catalogues, where a weak match is one of millions."""
+ANY: Final = Bar(same_name=-0.6, unlike_name=-0.3, agreement=0.0)
+"""For small ones, where a weak match may be the only one."""
+
+
 class KeySet:
-    """Keys of one side with their vectors, and indices from names and words to keys.
+    """Keys of one side as arrays: vectors, names and words.
 
     Attributes:
         keys: The keys.
         text: Vectors of their texts, shape (keys, d).
-        name: Vectors of their best names alone, shape (keys, d).
+        name: Vectors of the distinct best names alone, shape (distinct, d).
+        name_row: Row of each key's best name there, shape (keys,).
         types: Their type bits, shape (keys,).
-        specificity: What their best names tell by themselves, shape (keys,).
+        specificity: What each of their names tells by itself, 0 where there is none, shape (keys, 3).
         is_nameless: Whether the best name means nothing alone, shape (keys,).
         is_local: Whether the best name is of a thing inside one service, such as a *hotel id*, shape (keys,).
-        by_name: Keys by each of their names.
-        by_word: Keys by each word of their best name.
-        by_head: Keys by the last word of their best name, which says what kind of thing it is.
+        names: Numbers of their names, best first, -1 where there is none, shape (keys, 3).
+        words: Numbers of the last six words of their best names, last first, -1 where there is none, shape
+            (keys, 6). The last word says what kind of thing it is.
+        by_name: Indices of the keys sorted by name, once for each name that a key has.
+        name_start: Keys of name n are ``by_name[name_start[n] : name_start[n + 1]]``.
     """
 
     def __init__(self, keys: Sequence[Key], encoder: Encoder, specificity: Specificity) -> None:
         best = [key.names[0] for key in keys]
+        name_number = {name: number for number, name in enumerate(specificity.names)}
+        word_number = {word: number for number, word in enumerate(specificity.words)}
         self.keys = keys
         self.text: Floats = encode_texts(encoder, [key.text for key in keys])
-        self.name: Floats = encode_texts(encoder, [" ".join(name) for name in best])
+        distinct = {name: row for row, name in enumerate(dict.fromkeys(best))}
+        self.name: Floats = encode_texts(encoder, [" ".join(name) for name in distinct])
+        self.name_row: Ints = np.array([distinct[name] for name in best], dtype=np.int32)
         self.types: NDArray[np.uint8] = np.array([key.types for key in keys], dtype=np.uint8)
-        self.specificity: Floats = np.array([specificity.names[name] for name in best], dtype=np.float32)
+        self.names = _padded([[name_number[name] for name in key.names] for key in keys], _MOST_NAMES)
+        tells = np.array([*specificity.names.values(), 0.0], dtype=np.float32)
+        self.specificity: Floats = tells[self.names]
         self.is_nameless: NDArray[np.bool_] = np.array(
             [len(name) == 1 and name[0] in NAMELESS for name in best], dtype=np.bool_
         )
         self.is_local: NDArray[np.bool_] = np.array(
             [len(name) > 1 and name[-1] in LOCAL for name in best], dtype=np.bool_
         )
-        self.by_name: Mapping[Name, Ints] = _index(key.names for key in keys)
-        self.by_word: Mapping[str, Ints] = _index(set(name) for name in best)
-        self.by_head: Mapping[str, Ints] = _index((name[-1],) for name in best)
+        self.words = _padded([[word_number[word] for word in reversed(name)] for name in best], _MOST_WORDS)
+        key, place = np.nonzero(self.names >= 0)
+        named = self.names[key, place]
+        self.by_name: Ints = key[np.argsort(named, kind="stable")].astype(np.int32)
+        self.name_start = starts(np.bincount(named, minlength=len(name_number)))
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
-_Term = TypeVar("_Term", bound=Hashable)
-
-
-def _index(terms_of_keys: Iterable[Iterable[_Term]]) -> dict[_Term, Ints]:
-    index: dict[_Term, list[int]] = defaultdict(list)
-    for position, terms in enumerate(terms_of_keys):
-        for term in terms:
-            index[term].append(position)
-    return {term: np.array(positions, dtype=np.int32) for term, positions in index.items()}
+def _padded(rows: Sequence[Sequence[int]], width: int) -> Ints:
+    padded = np.full((len(rows), width), -1, dtype=np.int32)
+    for row, numbers in enumerate(rows):
+        padded[row, : len(numbers)] = numbers[:width]
+    return padded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,9 +119,8 @@ class Matches:
 
 
 class _Pairs(NamedTuple):
-    """Pairs of one row key: its columns, agreement and specificity."""
-
-    other: Ints
+    row: Ints
+    column: Ints
     agreement: Floats
     specificity: Floats
 
@@ -103,6 +130,8 @@ def match_keys(
     columns: KeySet,
     specificity: Specificity,
     threshold: float,
+    *,
+    bar: Bar,
     progress: Callable[[int, int], None],
 ) -> Matches:
     """Compare every row key with every column key, a block of rows at a time.
@@ -112,35 +141,35 @@ def match_keys(
         columns: Keys of what they are joined to; may be ``rows``.
         specificity: What names and words tell in this catalogue.
         threshold: The encoder's calibrated cosine.
+        bar: What a pair must reach.
         progress: Called with how many rows are done, and of how many.
     """
-    comparison = _Comparison(rows, columns, specificity, threshold)
-    counts = np.zeros(len(rows.keys), dtype=np.int64)
-    found: list[_Pairs] = []
-    compared = len(rows.keys) if columns.keys else 0
-    step = max(1, _CELLS_AT_ONCE // max(1, len(columns.keys)))
+    comparison = _Comparison(rows, columns, specificity, threshold, bar)
+    found: list[_Pairs] = [_no_pairs()]
+    compared = len(rows) if len(columns) else 0
+    step = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
     for low in range(0, compared, step):
         high = min(low + step, compared)
-        likeness = calibrate(rows.text[low:high] @ columns.text.T, threshold)
-        likeness[(rows.types[low:high, None] & columns.types[None, :]) == 0] = -np.inf
-        for row in range(low, high):
-            for pairs in comparison.pairs_of(row, likeness[row - low]):
-                counts[row] += len(pairs.other)
-                found.append(pairs)
+        found.append(comparison.pairs_of(low, rows.text[low:high] @ columns.text.T))
         progress(high, compared)
-    empty = np.zeros(0, dtype=np.float32)
-    return Matches(
-        start=starts(counts),
-        other=np.concatenate([_NONE, *(pairs.other for pairs in found)]),
-        agreement=np.concatenate([empty, *(pairs.agreement for pairs in found)]),
-        specificity=np.concatenate([empty, *(pairs.specificity for pairs in found)]),
-    )
+    row, column, agreement, tells = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Matches(starts(np.bincount(row, minlength=len(rows))), column, agreement, tells)
 
 
 def calibrate(cosine: Floats, threshold: float) -> Floats:
     """Cosines of any encoder on one scale: 0 at its threshold, 1 at equality."""
     calibrated: Floats = ((cosine - threshold) / (1 - threshold)).astype(np.float32)
     return calibrated
+
+
+def ranges(
+    start: NDArray[np.integer], stop: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers of many ranges one after another, and which range each is from."""
+    counts = (stop - start).astype(np.int64)
+    of = np.repeat(np.arange(len(counts)), counts)
+    before = np.cumsum(counts) - counts
+    return np.arange(len(of)) + (start - before)[of], of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,62 +180,108 @@ class _Comparison:
     columns: KeySet
     specificity: Specificity
     threshold: float
+    bar: Bar
 
-    def pairs_of(self, row: int, likeness: Floats) -> Iterator[_Pairs]:
-        """The pairs of one row key.
+    def pairs_of(self, low: int, cosine: Floats) -> _Pairs:
+        """The pairs of the row keys from ``low`` on, row by row.
 
         Args:
-            row: Its index.
-            likeness: Calibrated cosines of its text to all columns, -inf where types rule a pair out;
-                overwritten where a pair is found, so that none is found twice.
+            low: Index of the first row.
+            cosine: Cosines of the texts of these rows to those of all columns.
         """
-        for position, name in enumerate(self.rows.keys[row].names):
-            same = self.columns.by_name.get(name, _NONE)
-            same = same[likeness[same] >= _SAME_NAME_FLOOR]
-            if len(same):
-                sure = 0.6 + 0.4 * np.clip(likeness[same] - _SAME_NAME_FLOOR, 0, 1)
-                sure *= 1.0 if position == 0 else _SECOND_NAME
-                tells = np.full(len(same), self.specificity.names[name], dtype=np.float32)
-                yield _Pairs(same, sure.astype(np.float32), tells)
-                likeness[same] = -np.inf
-        unlike = np.flatnonzero(likeness >= _UNLIKE_NAME_FLOOR).astype(np.int32)
-        if len(unlike):
-            yield self._unlike_pairs(row, unlike, likeness[unlike])
+        same = self._same_name(low, cosine)
+        unlike = self._unlike_name(low, cosine)
+        row = np.concatenate([same.row, unlike.row])
+        order = np.argsort(row, kind="stable")
+        return _Pairs(
+            row[order],
+            np.concatenate([same.column, unlike.column])[order],
+            np.concatenate([same.agreement, unlike.agreement])[order],
+            np.concatenate([same.specificity, unlike.specificity])[order],
+        )
 
-    def _unlike_pairs(self, row: int, unlike: Ints, likeness: Floats) -> _Pairs:
+    def _same_name(self, low: int, cosine: Floats) -> _Pairs:
+        """Pairs that have a name in common, each once, by the best name of the row."""
+        rows, columns = self.rows, self.columns
+        found: list[tuple[NDArray[np.int64], Ints, NDArray[np.int64]]] = []
+        for place in range(_MOST_NAMES):
+            names = rows.names[low : low + len(cosine), place]
+            having = np.flatnonzero(names >= 0)
+            entries, of = ranges(columns.name_start[names[having]], columns.name_start[names[having] + 1])
+            row, column = having[of], columns.by_name[entries]
+            new = (rows.types[low + row] & columns.types[column]) != 0
+            new &= ~_any_equal(rows.names[low + row, :place], columns.names[column])
+            found.append((row[new], column[new], np.full(int(new.sum()), place)))
+        row, column, at = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        likeness = calibrate(cosine[row, column], self.threshold)
+        kept = likeness >= self.bar.same_name
+        row, column, at, likeness = low + row[kept], column[kept], at[kept], likeness[kept]
+        agreement = 0.6 + 0.4 * np.clip(likeness - SURE.same_name, 0, 1)
+        agreement -= 0.6 * np.clip(SURE.same_name - likeness, 0, 0.5)
+        agreement *= np.where(at == 0, 1.0, _SECOND_NAME)
+        return _Pairs(row.astype(np.int32), column, _f(agreement), rows.specificity[row, at])
+
+    def _unlike_name(self, low: int, cosine: Floats) -> _Pairs:
         """Pairs of unlike names: their texts must be much alike, or both texts and names."""
         rows, columns = self.rows, self.columns
-        names_alike = calibrate(columns.name[unlike] @ rows.name[row], self.threshold)
+        cut = self.threshold + self.bar.unlike_name * (1 - self.threshold)
+        row, column = np.divmod(np.flatnonzero(cosine >= cut), len(columns))
+        compatible = (rows.types[low + row] & columns.types[column]) != 0
+        row, column = row[compatible], column[compatible]
+        likeness = calibrate(cosine[row, column], self.threshold)
+        row, high = row + low, low + len(cosine)
+        unlike = ~_any_equal(rows.names[row], columns.names[column])
+        row, column, likeness = row[unlike], column[unlike], likeness[unlike]
+        names_alike = calibrate(self._name_cosines(low, high, row, column), self.threshold)
         both = 0.15 + 0.75 * likeness + 0.4 * names_alike
-        sure = np.clip(np.maximum(both, 1.15 * likeness - 0.05), 0, _SUREST_UNLIKE)
-        head, shares_word = self._shared_words(rows.keys[row].names[0])
+        agreement = np.clip(np.maximum(both, 1.15 * likeness - 0.05), 0, _SUREST_UNLIKE)
+        enough = agreement > self.bar.agreement
+        row, column, agreement = row[enough], column[enough], agreement[enough]
+        head = self._shared_head(row, column)
         # `document name` and `document type` are two things of one document.
-        other_thing = shares_word[unlike] & (head[unlike] < 0)
+        other_thing = (head < 0) & _any_equal(rows.words[row], columns.words[column])
         # `hotel id` and `hotel booking id` are two things; a bare `name` may be anything's.
-        other_thing |= columns.is_local[unlike] & rows.is_local[row]
-        other_thing |= columns.is_nameless[unlike] | rows.is_nameless[row]
-        sure = np.where(other_thing, sure / 2, sure)
-        kept = sure >= _LEAST_AGREEMENT
-        others = unlike[kept]
+        other_thing |= columns.is_local[column] & rows.is_local[row]
+        other_thing |= columns.is_nameless[column] | rows.is_nameless[row]
+        agreement = np.where(other_thing, agreement / 2, agreement)
         tells = np.minimum(
-            _SHARED_HEAD * np.maximum(head[others], 0),
-            np.minimum(columns.specificity[others], rows.specificity[row]),
+            _SHARED_HEAD * np.maximum(head, 0),
+            np.minimum(columns.specificity[column, 0], rows.specificity[row, 0]),
         )
-        return _Pairs(others, sure[kept].astype(np.float32), tells.astype(np.float32))
+        kept = agreement > self.bar.agreement
+        return _Pairs(
+            row[kept].astype(np.int32), column[kept].astype(np.int32), _f(agreement[kept]), _f(tells[kept])
+        )
 
-    def _shared_words(self, name: Name) -> tuple[Floats, NDArray[np.bool_]]:
-        """What each column shares with a name, arrays of shape (columns,).
+    def _name_cosines(self, low: int, high: int, row: NDArray[np.int64], column: NDArray[np.int64]) -> Floats:
+        """Cosines of the names of pairs whose rows are from ``low`` up to ``high``."""
+        rows, columns = self.rows, self.columns
+        names, of_row = np.unique(rows.name_row[low:high], return_inverse=True)
+        cosines: Floats = (rows.name[names] @ columns.name.T)[of_row[row - low], columns.name_row[column]]
+        return cosines
 
-        Returns:
-            The rarity of a shared word that is the last of either name, as the last says what kind of thing
-            it is (-1 if there is none), and whether any word is shared.
-        """
-        columns = self.columns
-        head = np.full(len(columns.keys), -1, dtype=np.float32)
-        shares = np.zeros(len(columns.keys), dtype=np.bool_)
-        for word in name:
-            sharing = columns.by_word.get(word, _NONE)
-            shares[sharing] = True
-            headed = sharing if word == name[-1] else columns.by_head.get(word, _NONE)
-            head[headed] = np.maximum(head[headed], self.specificity.words.get(word, 0.0))
-        return head, shares
+    def _shared_head(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> Floats:
+        """The rarity of a shared word that is the last of either name, -1 if there is none."""
+        rarity = np.array([*self.specificity.words.values(), -1.0], dtype=np.float32)
+        mine, theirs = self.rows.words[row], self.columns.words[column]
+        my_head = np.where((theirs == mine[:, :1]).any(axis=1), rarity[mine[:, 0]], -1)
+        their_head = np.where((mine == theirs[:, :1]).any(axis=1), rarity[theirs[:, 0]], -1)
+        return _f(np.maximum(my_head, their_head))
+
+
+def _any_equal(left: Ints, right: Ints) -> NDArray[np.bool_]:
+    """Whether two rows of numbers have one in common, -1 aside."""
+    equal = np.zeros(len(left), dtype=np.bool_)
+    for place in range(left.shape[1]):
+        mine = left[:, place : place + 1]
+        equal |= ((right == mine) & (mine >= 0)).any(axis=1)
+    return equal
+
+
+def _f(values: NDArray[np.floating]) -> Floats:
+    return values.astype(np.float32)
+
+
+def _no_pairs() -> _Pairs:
+    none = np.zeros(0, dtype=np.int32)
+    return _Pairs(none, none, np.zeros(0, np.float32), np.zeros(0, np.float32))

@@ -3,134 +3,144 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Protocol
-
-import numpy as np
 
 from toolflow.catalog.tool import Tool
 from toolflow.clock import derive_random
 from toolflow.errors import GraphError
+from toolflow.graph.coverage import FEWEST_IN_ROUND, Round
+from toolflow.graph.distractors import unrelated_tools
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link import ToolSet
-from toolflow.graph.link_table import RETURN_PARAMETER
+from toolflow.graph.link import Shape, ToolSet
+from toolflow.graph.shapes import ShapeWeights
+from toolflow.graph.steps import LinkFinder
+from toolflow.graph.terrain import survey
 
-# After a step the walk goes back to its first tool this often: sets gather around a tool rather than drift.
-_RESTART = 0.15
-# Strong links are followed far more often than weak ones, however many of these there are; and links that
-# carry a result into a call more often than shared parameters: they make one turn depend on another.
-_SHARPNESS = 3
-_FLOW_PREFERENCE = 4
+_ROUNDS_KEPT = 2  # dialogues that are alive together lie in two rounds at most
 
 
 class Sampler(Protocol):
-    """Draws tool sets; a pure function of what it was made from and the seed."""
+    """Draws tool sets; a pure function of what it was made from, the run's seed and the dialogue's index."""
 
-    def sample(self, seed: int) -> ToolSet:
-        """The tool set of that seed."""
+    def sample(self, index: int) -> ToolSet:
+        """The tool set of the dialogue of that index, from 0."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SizeRange:
-    """How many tools a tool set has; every size in the range is equally likely.
+    """How many tools a tool set has.
 
     Attributes:
-        fewest: At least 1.
+        fewest: At least 1; for distractors at least 0.
         most: At least ``fewest``.
+        weights: How often each size of the range is drawn, relative to the others; none: equally often.
 
     Raises:
-        GraphError: The range is empty.
+        GraphError: The range is empty, or the weights do not fit it.
     """
 
     fewest: int = 3
     most: int = 7
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.fewest <= self.most:
+        if not 0 <= self.fewest <= self.most:
+            raise _impossible_range(self)
+        if not self.weights:
+            return
+        sizes = self.most - self.fewest + 1
+        sound = all(0 <= weight < float("inf") for weight in self.weights) and any(self.weights)
+        if len(self.weights) != sizes or not sound:
             raise GraphError(
-                f"a tool set cannot have from {self.fewest} to {self.most} tools",
-                hint="The fewest must be at least 1, and the most no less than that.",
+                f"these weights do not say how often sets of {self.fewest} to {self.most} tools are drawn: "
+                f"{', '.join(map(str, self.weights))}",
+                hint=f"Give {sizes} numbers of 0 or more, at least one of them above 0.",
             )
 
-    def draw(self, generator: random.Random) -> int:
-        """One size."""
-        return generator.randint(self.fewest, self.most)
+    def drawer(self, available: int) -> Callable[[random.Random], int]:
+        """A function that draws a size, cut to what is available."""
+        fewest, most = self.fewest, self.most
+        if fewest == most:
+            return lambda _generator: min(fewest, available)
+        cumulative = list(accumulate(self.weights or [1.0] * (most - fewest + 1)))
+        return lambda generator: min(
+            fewest + bisect_right(cumulative, generator.random() * cumulative[-1], hi=most - fewest),
+            available,
+        )
 
 
 _DEFAULT_SIZES = SizeRange()
+_DEFAULT_SHAPES = ShapeWeights()
+_NO_DISTRACTORS = SizeRange(0, 0)
 
 
 class GraphSampler:
-    """Random walks along the links, so that the tools of a set belong together.
+    """Draws along the links, so that the tools of a set belong together.
 
-    A walk begins at any linked tool and steps to tools that are not yet taken, the likelier the stronger the
-    links between both. It goes back along its trail when every neighbour is taken, and begins elsewhere when
-    there is nothing left to reach. Without any link the sets are uniform.
+    Sets are drawn in shapes: walks, chains of results into calls, one producer with its consumers, one
+    consumer with its producers. Whatever a shape leaves open a walk fills; it goes back along its trail when
+    every neighbour is taken, and begins elsewhere when there is nothing left to reach. Over many sets every
+    linked tool is used about equally often; without any link the sets are drawn from all tools. Near twins,
+    copies of one tool, come into one set only where there is nothing else.
 
     Args:
         graph: The tools and their links.
+        seed: The run's seed.
         sizes: How many tools a set has; a graph with fewer gives all it has.
+        shapes: How often each shape is drawn.
+        distractors: How many unrelated tools are offered beside the set.
 
     Raises:
         GraphError: The graph holds no tool.
     """
 
-    def __init__(self, graph: ToolGraph, sizes: SizeRange = _DEFAULT_SIZES) -> None:
-        if not graph.tools:
-            raise _no_tools()
-        self._graph = graph
-        self._sizes = sizes
-        table, adjacency = graph.table, graph.adjacency
-        strength = table.weight.astype(np.float64) ** _SHARPNESS
-        strength[table.kind == RETURN_PARAMETER] *= _FLOW_PREFERENCE
-        self._strength = strength[adjacency.link]
-        self._all: Sequence[int] = range(len(graph.tools))
-        self._linked: Sequence[int] = np.flatnonzero(np.diff(adjacency.start)).tolist()
+    def __init__(
+        self,
+        graph: ToolGraph,
+        seed: int = 0,
+        *,
+        sizes: SizeRange = _DEFAULT_SIZES,
+        shapes: ShapeWeights = _DEFAULT_SHAPES,
+        distractors: SizeRange = _NO_DISTRACTORS,
+    ) -> None:
+        _check(graph.tools, sizes)
+        self._tools = graph.tools
+        self._seed = seed
+        self._terrain = survey(graph)
+        self._finder = LinkFinder(graph)
+        self._draw_distractors = distractors.drawer(len(graph.tools)) if distractors.most else None
+        self._draw_size = sizes.drawer(len(graph.tools))
+        self._draw_shape = _shape_drawer(shapes)
+        self._in_round = max(FEWEST_IN_ROUND, len(self._terrain.linked))
+        self._round = lru_cache(_ROUNDS_KEPT)(self._make_round)
 
-    def sample(self, seed: int) -> ToolSet:
-        """The tool set of that seed."""
-        generator = derive_random(seed, "tool set")
-        size = min(self._sizes.draw(generator), len(self._graph.tools))
-        taken: dict[int, None] = {}
-        while len(taken) < size:
-            start = _draw_new(self._linked, taken, generator)
-            if start is None:
-                start = _draw_new(self._all, taken, generator)
-            assert start is not None, "size is at most the number of tools"
-            self._walk(start, size, taken, generator)
-        return _tool_set(self._graph.tools, taken, self._graph)
+    def sample(self, index: int) -> ToolSet:
+        """The tool set of the dialogue of that index, from 0."""
+        number, position = divmod(index, self._in_round)
+        tools, shape = self._round(number)[position]
+        return ToolSet(
+            tuple([self._tools[tool] for tool in tools]),
+            self._finder.links_among(tools),
+            self._distract(index, tools),
+            shape,
+        )
 
-    def _walk(self, start: int, size: int, taken: dict[int, None], generator: random.Random) -> None:
-        """Take tools until there are ``size`` of them or the walk has nowhere to go."""
-        taken[start] = None
-        trail = [start]
-        while trail and len(taken) < size:
-            tool = self._step(trail[-1], taken, generator)
-            if tool is None:
-                trail.pop()
-                continue
-            taken[tool] = None
-            trail.append(tool)
-            if generator.random() < _RESTART:
-                trail.append(start)
+    def _make_round(self, number: int) -> Round:
+        generator = derive_random(self._seed, "tool sets", number)
+        return Round(self._terrain, self._draw_size, self._draw_shape, generator)
 
-    def _step(self, tool: int, taken: Collection[int], generator: random.Random) -> int | None:
-        """A neighbour that is not taken, or None; several links to one add up."""
-        adjacency = self._graph.adjacency
-        begin, end = adjacency.start[tool], adjacency.start[tool + 1]
-        strengths = self._strength[begin:end].tolist()
-        free = [
-            (other, strength)
-            for other, strength in zip(adjacency.other[begin:end].tolist(), strengths, strict=True)
-            if other not in taken
-        ]
-        if not free:
-            return None
-        others, weights = zip(*free, strict=True)
-        chosen: int = generator.choices(others, weights)[0]
-        return chosen
+    def _distract(self, index: int, tools: Sequence[int]) -> tuple[Tool, ...]:
+        if self._draw_distractors is None:
+            return ()
+        generator = derive_random(self._seed, "distractors", index)
+        count = self._draw_distractors(generator)
+        return tuple(self._tools[tool] for tool in unrelated_tools(self._terrain, tools, count, generator))
 
 
 class UniformSampler:
@@ -138,7 +148,9 @@ class UniformSampler:
 
     Args:
         catalogue: Tools with distinct names.
+        seed: The run's seed.
         sizes: How many tools a set has; a catalogue with fewer gives all it has.
+        distractors: How many further tools are offered beside the set.
         graph: Where the links between the drawn tools are looked up; without one a set has no links.
 
     Raises:
@@ -146,33 +158,48 @@ class UniformSampler:
     """
 
     def __init__(
-        self, catalogue: Iterable[Tool], sizes: SizeRange = _DEFAULT_SIZES, graph: ToolGraph | None = None
+        self,
+        catalogue: Iterable[Tool],
+        seed: int = 0,
+        *,
+        sizes: SizeRange = _DEFAULT_SIZES,
+        distractors: SizeRange = _NO_DISTRACTORS,
+        graph: ToolGraph | None = None,
     ) -> None:
         self._tools = tuple(catalogue)
-        if not self._tools:
-            raise _no_tools()
-        self._sizes = sizes
-        self._graph = graph
+        _check(self._tools, sizes)
+        self._seed = seed
+        self._draw_size = sizes.drawer(len(self._tools))
+        self._draw_distractors = distractors.drawer(len(self._tools))
+        self._finder = None if graph is None else LinkFinder(graph)
 
-    def sample(self, seed: int) -> ToolSet:
-        """The tool set of that seed."""
-        generator = derive_random(seed, "tool set")
-        size = min(self._sizes.draw(generator), len(self._tools))
-        return _tool_set(self._tools, generator.sample(range(len(self._tools)), size), self._graph)
-
-
-def _draw_new(tools: Sequence[int], taken: Collection[int], generator: random.Random) -> int | None:
-    """One of the tools that is not taken, each as likely; None if all are."""
-    # One more than are taken: at least one of them is new.
-    drawn = generator.sample(tools, min(len(taken) + 1, len(tools)))
-    return next((tool for tool in drawn if tool not in taken), None)
-
-
-def _tool_set(tools: Sequence[Tool], drawn: Iterable[int], graph: ToolGraph | None) -> ToolSet:
-    chosen = tuple(tools[index] for index in drawn)
-    links = () if graph is None else graph.links_among(tool.name for tool in chosen)
-    return ToolSet(chosen, links)
+    def sample(self, index: int) -> ToolSet:
+        """The tool set of the dialogue of that index, from 0."""
+        generator = derive_random(self._seed, "tool set", index)
+        indices = range(len(self._tools))
+        size = self._draw_size(generator)
+        both = min(size + self._draw_distractors(generator), len(indices))
+        drawn = generator.sample(indices, both)
+        links = () if self._finder is None else self._finder.links_among(drawn[:size])
+        chosen = tuple(self._tools[tool] for tool in drawn)
+        return ToolSet(chosen[:size], links, chosen[size:])
 
 
-def _no_tools() -> GraphError:
-    return GraphError("there is no tool to sample", hint="Give a catalogue that holds at least one tool.")
+def _shape_drawer(weights: ShapeWeights) -> Callable[[random.Random], Shape]:
+    shapes, cumulative = zip(*weights.cumulative().items(), strict=True)
+    last = len(shapes) - 1
+    return lambda generator: shapes[bisect_right(cumulative, generator.random() * cumulative[-1], hi=last)]
+
+
+def _check(tools: Sequence[Tool], sizes: SizeRange) -> None:
+    if not tools:
+        raise GraphError("there is no tool to sample", hint="Give a catalogue that holds at least one tool.")
+    if sizes.fewest < 1:
+        raise _impossible_range(sizes)
+
+
+def _impossible_range(sizes: SizeRange) -> GraphError:
+    return GraphError(
+        f"a tool set cannot have from {sizes.fewest} to {sizes.most} tools",
+        hint="The fewest must be at least 1, and the most no less than that.",
+    )

@@ -84,6 +84,7 @@ class _Line(msgspec.Struct, frozen=True):
     category: str | None = None
     source: str | None = None
     source_id: str | None = None
+    provenance: dict[str, str] | None = None
 
 
 def write_graph(path: Path, graph: StoredGraph) -> None:
@@ -192,6 +193,7 @@ def _tools(lines: bytes, header: _Header) -> tuple[Tool, ...]:
             category=line.category,
             source=line.source,
             source_id=line.source_id,
+            provenance=line.provenance,
         )
         for line in decoder.decode_lines(lines)
     )

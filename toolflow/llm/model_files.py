@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from toolflow.errors import ToolFlowError, UsageError
+from toolflow.folders import cache_folder
 
 _SUFFIX = ".gguf"
 _BLOCK = 1 << 20
@@ -67,14 +67,6 @@ _SMOLLM2 = KnownModel(
     licence="Apache-2.0",
 )
 KNOWN_MODELS: Final[dict[str, KnownModel]] = {_SMOLLM2.name: _SMOLLM2}
-
-
-def cache_folder() -> Path:
-    """Where ToolFlow keeps what it can fetch again: ``TOOLFLOW_CACHE``, or the user's cache folder."""
-    own = os.environ.get("TOOLFLOW_CACHE")
-    if own:
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "toolflow"
 
 
 def known_model(name: str) -> KnownModel:

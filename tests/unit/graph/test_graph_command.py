@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +109,41 @@ def test_sample_draws_the_sets_that_were_asked_for(graph_file: Path) -> None:
 
 
 def test_sample_draws_any_tools_where_told_so(graph_file: Path) -> None:
-    options = ("-n", "20", "--fewest", "2", "--most", "2", "--json")
-    linked, unlinked = (
-        sum(
-            bool(json.loads(line)["links"])
-            for line in run("sample", graph_file, *options, *more).splitlines()
-        )
+    options = ("-n", "40", "--fewest", "2", "--most", "2", "--json")
+    related, any_tools = (
+        [json.loads(line) for line in run("sample", graph_file, *options, *more).splitlines()]
         for more in ((), ("--sampler", "random"))
     )
-    assert linked == 20
-    assert unlinked < 12
+
+    def strength(sets: list[dict[str, Any]]) -> float:
+        return sum(max((link["weight"] for link in drawn["links"]), default=0) for drawn in sets)
+
+    assert strength(related) > 1.2 * strength(any_tools)
+    assert {drawn["shape"] for drawn in any_tools} == {None}
+
+
+def test_sample_draws_one_shape_and_distractors_where_told_so(graph_file: Path) -> None:
+    options = ("--shape", "chain", "--fewest", "3", "--most", "3", "--distractors", "1")
+    sets = [json.loads(line) for line in run("sample", graph_file, *options, "--json").splitlines()]
+    for drawn in sets:
+        flows = {(link["from_tool"], link["to_tool"]) for link in drawn["links"]}
+        assert drawn["shape"] == "walk" or set(pairwise(drawn["tools"])) <= flows
+        assert not set(drawn["distractors"]) & set(drawn["tools"])
+    assert {"chain"} <= {drawn["shape"] for drawn in sets} <= {"chain", "walk"}
+    text = run("sample", graph_file, *options)
+    assert all(name in text for drawn in sets for name in drawn["distractors"])
+    fail(UsageError, "sample", graph_file, "--sampler", "random", "--shape", "chain")
+
+
+def test_plot_draws_a_tool_or_a_tool_set(graph_file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert "12 tools" in run("plot", "book_flight", graph_file, "-o", page, "--most", "12")
+    assert "book_flight" in page.read_text("utf-8")
+    run("plot", graph_file, "--seed", "5", "-o", page)
+    first = json.loads(run("sample", graph_file, "-n", "1", "--seed", "5", "--json"))
+    assert all(name in page.read_text("utf-8") for name in first["tools"])
+    fail(GraphError, "plot", "book_fligth", graph_file, "-o", page)
+    fail(UsageError, "plot", "book_flight", graph_file, "--seed", "5", "-o", page)
 
 
 def test_what_cannot_go_together_is_refused(graph_file: Path, tmp_path: Path) -> None:
@@ -130,7 +156,12 @@ def test_text_of_a_catalogue_cannot_steer_the_terminal(tmp_path: Path) -> None:
     catalogue = tmp_path / "tools.jsonl"
     parameters = {"type": "object", "properties": {"[red]flight_id\u001b[31m": {"type": "string"}}}
     tools = [
-        {"name": f"{name}\u001b]0;x\u0007[bold]", "description": "\u001b[2J[/red]", "parameters": parameters}
+        {
+            "name": f"{name}\u001b]0;x\u0007[bold]",
+            "description": "\u001b[2J[/red]",
+            "parameters": parameters,
+            "returns": parameters,
+        }
         for name in ("one", "two")
     ]
     catalogue.write_text("".join(f"{json.dumps(tool)}\n" for tool in tools))

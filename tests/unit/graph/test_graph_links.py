@@ -41,9 +41,10 @@ def test_a_result_is_linked_to_the_parameter_it_can_fill() -> None:
 
 
 def test_a_shared_parameter_is_one_link_without_direction() -> None:
-    links = list(build(BOOK, make_tool("get_seat_map", {"flight_id": FLIGHT_ID})).links())
-    assert [link.kind for link in links] == ["parameter-parameter"]
-    assert joined(links) == {("book_flight", "flight_id", "get_seat_map", "flight_id")}
+    links = build(BOOK, make_tool("get_seat_map", {"flight_id": FLIGHT_ID})).links()
+    (shared,) = [link for link in links if link.kind == "parameter-parameter"]
+    assert {shared.from_tool, shared.to_tool} == {"book_flight", "get_seat_map"}
+    assert (shared.from_field, shared.to_field) == ("flight_id", "flight_id")
 
 
 def test_tools_of_no_common_field_are_not_linked() -> None:
@@ -268,3 +269,39 @@ def test_progress_tells_every_stage_to_its_end() -> None:
     build_graph([SEARCH, BOOK], WordEncoder(), progress=progress)
     assert len(last) >= 4
     assert all(done == total for done, total in last.values())
+
+
+def test_in_a_small_catalogue_every_pair_that_may_be_linked_is_kept_as_a_candidate() -> None:
+    tools = [SEARCH, BOOK, make_tool("set_light", {"brightness": INTEGER}), make_tool("ping")]
+    graph = build(*tools)
+    pairs = [link for link in graph.all_pairs() if link.kind == "return-parameter"]
+    consumers = ("search_flights", "book_flight", "set_light")
+    assert {(link.from_tool, link.to_tool) for link in pairs} == {
+        (tool.name, consumer) for tool in tools for consumer in consumers if tool.name != consumer
+    }
+    assert len(pairs) == 9
+    weights = [link.weight for link in graph.all_pairs()]
+    assert weights == sorted(weights, reverse=True)
+    assert all(link.weight < 0.25 for link in list(graph.all_pairs())[len(graph.table) :])
+
+
+def test_a_tool_of_unknown_results_is_a_producer_by_what_it_is_about() -> None:
+    graph = build(
+        make_tool("get_reservation", {"passenger_surname": TEXT}, description="Reservation of a passenger."),
+        make_tool("paint_wall", {"colour_name": TEXT}, description="Paints."),
+        make_tool("cancel_trip", {"reservation_id": TEXT}, description="Cancels a reservation."),
+    )
+    weights = {
+        link.from_tool: link
+        for link in graph.all_pairs()
+        if link.to_tool == "cancel_trip" and link.from_field == "$"
+    }
+    assert weights["get_reservation"].weight > weights["paint_wall"].weight
+    assert weights["get_reservation"].to_field == "reservation_id"
+
+
+def test_in_a_large_catalogue_no_tool_is_linked_to_more_than_a_fiftieth() -> None:
+    producer = make_tool("register_vehicle", None, {"vehicle_plate": TEXT})
+    tools = [make_tool(f"act{index}", {"vehicle_plate": TEXT}) for index in range(10_000)]
+    statistics = build(producer, *tools).statistics()
+    assert 0 < statistics.degree_max <= 200

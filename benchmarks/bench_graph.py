@@ -1,0 +1,253 @@
+"""The tool graph: how fast it is built, and how good its links are.
+
+    python -m benchmarks.bench_graph [--tools PATH ...] [--gold NAME ...] [--repeats N] [--naive-seconds S]
+
+Builds run in fresh processes. Without --tools: rapidapi_core of ../shared/data, or else the sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from benchmarks.record import spread, write
+from toolflow.catalog.load import load_catalogue, load_sample
+from toolflow.catalog.tool import Tool
+from toolflow.graph.adjacency import make_adjacency
+from toolflow.graph.cache import CachingEncoder, cached_graph
+from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
+from toolflow.graph.fields import parameter_fields, return_fields
+from toolflow.graph.graph import ToolGraph, build_graph
+from toolflow.graph.sampling import GraphSampler, Sampler, UniformSampler
+from toolflow.graph.scoring import read_gold, score_graph, tools_of
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+GOLD = {
+    "sgd": "sgd.jsonl",
+    "taskbench": "taskbench.jsonl",
+    "tau_bench": "tau_bench.jsonl",
+    "bfcl_multi_turn": "bfcl.jsonl.gz",
+    "restbench": "restbench_tmdb.jsonl",
+    "livemcpbench": "livemcpbench.jsonl.gz",
+    "seal_tools": "seal_tools.jsonl.gz",
+    "stabletoolbench": "rapidapi_core.jsonl.gz",
+}
+"""Which catalogue each file of gold links is about."""
+
+_ONE_BUILD = """
+import json, resource, sys, time
+from pathlib import Path
+from benchmarks.bench_graph import read_tools
+from toolflow.graph.cache import cached_graph
+from toolflow.graph.encoder import WordLlamaEncoder
+tools = read_tools(json.loads(sys.argv[1]))
+began, used = time.perf_counter(), time.process_time()
+graph = cached_graph(tools, WordLlamaEncoder(), Path(sys.argv[2]))
+print(json.dumps({
+    "seconds": time.perf_counter() - began,
+    "cpu_seconds": time.process_time() - used,
+    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "tools": len(graph), "links": len(graph.table),
+}))
+"""
+
+
+def read_tools(paths: Sequence[str]) -> tuple[Tool, ...]:
+    if not paths:
+        return load_sample().tools
+    return load_catalogue(paths, skip_invalid=True).catalogue.tools
+
+
+def builds(paths: Sequence[str], repeats: int) -> dict[str, Any]:
+    """First builds with an empty cache, and loads from the cache that the last of them left."""
+    first: list[dict[str, Any]] = []
+    cached: list[dict[str, Any]] = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            first.append(_one_build(paths, folder))
+            cached.append(_one_build(paths, folder))
+    return {
+        "tools": first[0]["tools"],
+        "links": first[0]["links"],
+        **{
+            f"{name}_{figure}": spread([run[figure] for run in runs])
+            for name, runs in (("first", first), ("cached", cached))
+            for figure in ("seconds", "cpu_seconds", "peak_mb")
+        },
+    }
+
+
+def _one_build(paths: Sequence[str], folder: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", _ONE_BUILD, json.dumps(list(paths)), folder]
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    record: dict[str, Any] = json.loads(finished.stdout)
+    return record
+
+
+def hundred_more(tools: Sequence[Tool]) -> dict[str, Any]:
+    """How many texts are encoded when a hundred tools join a catalogue whose embeddings are kept."""
+
+    class Counting(WordLlamaEncoder):
+        asked = 0
+
+        def encode(self, texts: Sequence[str]) -> Any:
+            self.asked += len(texts)
+            return super().encode(texts)
+
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Counting(), Counting()
+        cached_graph(tools[:-100], first, Path(folder))
+        began = time.perf_counter()
+        cached_graph(tools, second, Path(folder))
+        return {
+            "texts_first": first.asked,
+            "texts_more": second.asked,
+            "seconds": time.perf_counter() - began,
+        }
+
+
+def naive(tools: Sequence[Tool], threshold: float, seconds: float, our_seconds: float) -> dict[str, Any]:
+    """The double loop over pairs of tools and their fields into networkx, as far as it gets.
+
+    Vectors are made beforehand, and not counted.
+    """
+    encoder = WordLlamaEncoder()
+    sides = [[parameter_fields(tool) for tool in tools], [return_fields(tool) for tool in tools]]
+    vectors = [
+        [encode_texts(encoder, [f"{field.path}: {field.description}" for field in fields]) for fields in side]
+        for side in sides
+    ]
+    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+    pairs = 0
+    began = time.perf_counter()
+    for one, other in combinations(range(len(tools)), 2):
+        for kind, start, end in ((0, one, other), (1, one, other), (1, other, one)):
+            for left in vectors[kind][start]:
+                for right in vectors[0][end]:
+                    if float(left @ right) > threshold:
+                        graph.add_edge(start, end, kind=kind)
+        pairs += 1
+        if time.perf_counter() - began > seconds:
+            break
+    took = time.perf_counter() - began
+    whole = took * (len(tools) * (len(tools) - 1) / 2) / max(1, pairs)
+    return {
+        "pairs": pairs,
+        "seconds": took,
+        "edges": graph.number_of_edges(),
+        "seconds_for_all": whole,
+        "ratio": whole / our_seconds,
+    }
+
+
+def relatedness(graph: ToolGraph, sets: int) -> dict[str, Any]:
+    """Mean pairwise cosine of the tools of a set, and the share of sets with a return-parameter link."""
+    encoder = WordLlamaEncoder()
+    texts = [f"{tool.name}: {tool.description[:300]}" for tool in graph.tools]
+    vectors = encode_texts(encoder, texts)
+    samplers: dict[str, Sampler] = {
+        "graph": GraphSampler(graph, 0),
+        "uniform": UniformSampler(graph.tools, 0, graph=graph),
+    }
+    figures: dict[str, Any] = {}
+    for name, sampler in samplers.items():
+        began = time.perf_counter()
+        drawn = [sampler.sample(index) for index in range(sets)]
+        took = time.perf_counter() - began
+        alike = []
+        for tool_set in drawn:
+            rows = vectors[[graph.index(tool.name) for tool in tool_set.tools]]
+            upper = np.triu_indices(len(rows), 1)
+            alike.append(float((rows @ rows.T)[upper].mean()))
+        flowing = [any(link.kind == "return-parameter" for link in drawn_set.links) for drawn_set in drawn]
+        figures[name] = {
+            "relatedness": float(np.mean(alike)),
+            "with_return_parameter_link": float(np.mean(flowing)),
+            "sets_per_second": sets / took,
+        }
+    return figures
+
+
+def reach(graph: ToolGraph) -> dict[str, Any]:
+    """Largest degree and the share of tools with fields that are in a component of three or more."""
+    adjacency = make_adjacency(graph.table, len(graph))
+    component = adjacency.components()
+    size = np.bincount(component)[component]
+    fields = np.array([bool(parameter_fields(tool) or return_fields(tool)) for tool in graph.tools])
+    return {
+        "degree_max": int(adjacency.degrees().max(initial=0)),
+        "degree_max_share": float(adjacency.degrees().max(initial=0) / len(graph)),
+        "in_component_of_3": float((size >= 3)[fields].mean()),
+    }
+
+
+def gold_tables(names: Sequence[str]) -> dict[str, Any]:
+    """Recall and precision at two densities, for the graph and both baselines, among the gold's own tools."""
+    encoder = WordLlamaEncoder()
+    tables: dict[str, Any] = {}
+    for name in names:
+        gold_file, catalogue = SHARED / "gold_edges" / f"{name}.jsonl", SHARED / "tools" / GOLD[name]
+        if not gold_file.is_file() or not catalogue.is_file():
+            continue
+        tools = tools_of(gold_file, read_tools([str(catalogue)]))
+        gold = read_gold(gold_file, tools)
+        scores = score_graph(build_graph(tools, encoder), gold, encoder)
+        tables[name] = {"tools": len(tools), "pairs": len(gold.pairs), "missing": gold.missing} | {
+            score.method: [
+                {"density": kept.density, "recall": kept.recall, "precision": kept.precision}
+                for kept in score.densities
+            ]
+            for score in scores
+        }
+        recalls = "  ".join(
+            f"{score.method} " + " ".join(f"{kept.recall:.2f}" for kept in score.densities)
+            for score in scores
+        )
+        print(f"{name:16} {len(tools):4} tools {len(gold.pairs):4} pairs  {recalls}")
+    return tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--tools", nargs="*")
+    parser.add_argument("--gold", nargs="*", choices=sorted(GOLD), default=sorted(GOLD))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--naive-seconds", type=float, default=20.0)
+    parser.add_argument("--sets", type=int, default=2_000)
+    arguments = parser.parse_args()
+    paths = arguments.tools
+    if paths is None:
+        core = SHARED / "tools" / "rapidapi_core.jsonl.gz"
+        paths = [str(core)] if core.is_file() else []
+    results: dict[str, Any] = {"catalogue": [Path(path).name for path in paths] or ["sample"]}
+    results["gold"] = gold_tables(arguments.gold)
+    results["build"] = builds(paths, arguments.repeats)
+    for name in ("first", "cached"):
+        seconds, peak = (results["build"][f"{name}_{figure}"]["median"] for figure in ("seconds", "peak_mb"))
+        print(f"{name} build of {results['build']['tools']:,} tools: {seconds:.2f} s, {peak:.0f} MB")
+    tools = read_tools(paths)
+    if len(tools) > 200:
+        results["hundred_more"] = hundred_more(tools)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = build_graph(tools, CachingEncoder(WordLlamaEncoder(), Path(folder)))
+    ours = results["build"]["first_seconds"]["median"]
+    results["naive"] = naive(tools, graph.threshold, arguments.naive_seconds, ours)
+    results["reach"] = reach(graph)
+    results["sampling"] = relatedness(graph, arguments.sets)
+    print(json.dumps({key: results[key] for key in ("naive", "reach", "sampling")}, indent=1))
+    write("graph", results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Encoders by the names that users give them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from toolflow.errors import UsageError
+from toolflow.folders import cache_folder
+from toolflow.graph.encoder import Encoder, WordLlamaEncoder
+from toolflow.llm.endpoint import Endpoint
+
+WORDLLAMA: Final = "wordllama"
+_SENTENCE: Final = "st:"
+
+
+def make_encoder(name: str | None, environment: Mapping[str, str]) -> Encoder:
+    """The encoder of a name.
+
+    Args:
+        name: ``wordllama`` or None for the embedded default; ``st:MODEL`` for sentence-transformers; or the
+            base URL of an OpenAI-compatible endpoint, followed by ``#MODEL`` unless it serves only one.
+        environment: Usually ``os.environ``; may hold ``OPENAI_API_KEY``.
+
+    Raises:
+        UsageError: The name is none of these, or the endpoint serves several models and none is named.
+        LLMError: The endpoint was asked which model it serves and did not answer.
+    """
+    if name is None or name == WORDLLAMA:
+        return WordLlamaEncoder()
+    if name.startswith(_SENTENCE) and len(name) > len(_SENTENCE):
+        from toolflow.graph.sentence_encoder import SentenceEncoder  # noqa: PLC0415
+
+        return SentenceEncoder(name.removeprefix(_SENTENCE))
+    if name.startswith(("http://", "https://")):
+        return _remote(name, environment)
+    raise UsageError(
+        f"{name!r} is no encoder",
+        hint="Give wordllama, st:MODEL (sentence-transformers) or the base URL of an endpoint, URL#MODEL.",
+    )
+
+
+def _remote(name: str, environment: Mapping[str, str]) -> Encoder:
+    from toolflow.curation.remote_encoder import RemoteEncoder, store_path  # noqa: PLC0415  aiohttp
+
+    url, _, model = name.partition("#")
+    endpoint = Endpoint.from_environment(environment, url.rstrip("/").removesuffix("/embeddings"))
+    if not model:
+        model = _only_model(endpoint)
+    return RemoteEncoder(endpoint, model, store=store_path(cache_folder(), endpoint, model))
+
+
+def _only_model(endpoint: Endpoint) -> str:
+    from toolflow.llm.probe import probe_endpoint  # noqa: PLC0415  httpx, for a moment
+
+    try:
+        return asyncio.run(probe_endpoint(endpoint)).model
+    except UsageError as error:
+        raise UsageError(error.message, hint=f"Name it: --encoder {endpoint.base_url}#MODEL") from error
