@@ -151,7 +151,7 @@ class Draft:
         """Tools around one centre: the start, or where nothing leads on from it, one that leads to it."""
         self._take(start)
         centre = start
-        if out.start[start] == out.start[start + 1]:
+        if len(self.tools) < self._size and out.start[start] == out.start[start + 1]:
             found = self._step(back, start)
             if found is None:
                 return
