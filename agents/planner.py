@@ -36,6 +36,9 @@ from toolflow.runtime.events import (
     UserSpoke,
 )
 
+_MOST_LINKS = 40
+"""Links the model is shown, strongest first: more would only lengthen the prompt."""
+
 
 class Planner(Agent):
     """Knows the tools and the plan; never speaks to the assistant.
@@ -144,7 +147,7 @@ class Planner(Agent):
                             "to_field": link.to_field,
                             "kind": link.kind,
                         }
-                        for link in self._tool_set.links
+                        for link in self._tool_set.links[:_MOST_LINKS]
                     ],
                     scenario=self._scenario,
                     emphasis=EMPHASIS[self._scenario.kind],

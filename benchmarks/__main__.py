@@ -1,6 +1,8 @@
 """Run every benchmark."""
 
-from benchmarks import bench_dialogues, bench_start
+from benchmarks import bench_dialogues, bench_graph, bench_sampling, bench_start
 
 bench_start.main()
 bench_dialogues.main()
+bench_sampling.main()
+bench_graph.main()

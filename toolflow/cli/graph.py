@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from toolflow.cli.graph_origin import (
+    AsJson,
+    EncoderName,
+    GraphFile,
+    LimitTools,
+    NoCache,
+    Origin,
+    SkipInvalid,
+    Threshold,
+    Tools,
+    facts,
+)
+from toolflow.cli.graph_sets import plot, sample
 from toolflow.errors import UsageError
-
-if TYPE_CHECKING:
-    from toolflow.catalog.tool import Tool
-    from toolflow.graph.encoder import Encoder
-    from toolflow.graph.graph import ToolGraph
-    from toolflow.graph.links import Progress
 
 _LINKS_SHOWN = 40
 
 app = typer.Typer(help="Find which tools belong together, and look at what was found.", no_args_is_help=True)
-
-
-class SamplerKind(StrEnum):
-    """How tool sets are drawn."""
-
-    graph = "graph"
-    random = "random"
 
 
 class ExportFormat(StrEnum):
@@ -37,58 +35,6 @@ class ExportFormat(StrEnum):
     edges = "edges"
     graphml = "graphml"
     node_link = "node-link"
-
-
-class ShapeKind(StrEnum):
-    """How the tools of a set hang together."""
-
-    walk = "walk"
-    chain = "chain"
-    fan_out = "fan-out"
-    merge = "merge"
-
-
-Tools = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--tools",
-        "-t",
-        metavar="PATH",
-        help="Catalogue: file, folder or URL; may be repeated.  [default: the shipped sample]",
-    ),
-]
-GraphFile = Annotated[
-    Path | None,
-    typer.Argument(metavar="GRAPH", help='A graph that "toolflow graph build" wrote.', show_default=False),
-]
-Threshold = Annotated[
-    float | None,
-    typer.Option(
-        min=0.0,
-        max=1.0,
-        metavar="COSINE",
-        help="Cosine from which texts mean the same; higher: fewer, surer links.  [default: the encoder's]",
-    ),
-]
-EncoderName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="What encodes the fields: wordllama; st:MODEL of sentence-transformers; or the URL of an "
-        "OpenAI-compatible endpoint, URL#MODEL. Give all but wordllama a --threshold of their own.  "
-        "[default: wordllama]",
-    ),
-]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Neither read nor keep embeddings and graphs in the cache folder.")
-]
-LimitTools = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Stop reading after this many tools.")
-]
-SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Leave out entries that are refused instead of stopping.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command()
@@ -108,11 +54,11 @@ def build(
     """Build the tool graph of catalogues and write it to a file."""
     from toolflow.cli.graph_print import print_json
 
-    graph = _Origin(None, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = Origin(None, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
     graph.save(output)
     statistics = graph.statistics()
     if as_json:
-        print_json({"output": str(output)} | _facts(graph) | statistics.to_json())
+        print_json({"output": str(output)} | facts(graph) | statistics.to_json())
         return
     links = ", ".join(f"{count:,} {kind}" for kind, count in statistics.links.items())
     typer.echo(f"{statistics.tools:,} tools with {links} links written to {output}")
@@ -133,9 +79,9 @@ def stats(
     """Tell what a tool graph looks like in figures."""
     from toolflow.cli.graph_print import print_json, print_statistics
 
-    graph = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
     if as_json:
-        print_json(_facts(graph) | graph.statistics().to_json())
+        print_json(facts(graph) | graph.statistics().to_json())
     else:
         print_statistics(graph)
 
@@ -157,7 +103,7 @@ def show(
     """Show a tool's links: which fields join it to which tools."""
     from toolflow.cli.graph_print import print_json, print_links
 
-    graph = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
     links = graph.links_of(tool)
     if as_json:
         flows = [link for link in links if link.kind == "return-parameter"]
@@ -171,108 +117,6 @@ def show(
         )
     else:
         print_links(graph.tool(tool), links, most=len(links) if show_all else _LINKS_SHOWN)
-
-
-@app.command()
-def sample(
-    graph_file: GraphFile = None,
-    *,
-    tools: Tools = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many tool sets.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    sampler: Annotated[SamplerKind, typer.Option(help="Draw related tools, or any.")] = SamplerKind.graph,
-    fewest: Annotated[int, typer.Option(min=1, metavar="N", help="Fewest tools in a set.")] = 3,
-    most: Annotated[int, typer.Option(min=1, metavar="N", help="Most tools in a set.")] = 7,
-    shape: Annotated[
-        ShapeKind | None,
-        typer.Option(
-            help="Draw sets in one shape only, as far as the links give it.  [default: all, mixed]",
-            show_default=False,
-        ),
-    ] = None,
-    distractors: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Unrelated tools to offer beside each set.")
-    ] = 0,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
-    as_json: AsJson = False,
-) -> None:
-    """Draw tool sets, as a run would for its dialogues.
-
-    With --json, one object a line: its number, shape, tools, the links that join them, and distractors.
-    """
-    from toolflow.cli.graph_print import print_json, print_tool_set
-    from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
-    from toolflow.graph.shapes import ShapeWeights
-
-    if shape is not None and sampler is SamplerKind.random:
-        raise UsageError("random tool sets have no shape", hint="Leave out --shape or --sampler random.")
-    sizes, beside = SizeRange(fewest, most), SizeRange(distractors, distractors)
-    graph = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
-    drawer: Sampler
-    if sampler is SamplerKind.random:
-        drawer = UniformSampler(graph.tools, seed, sizes=sizes, distractors=beside, graph=graph)
-    else:
-        shapes = ShapeWeights() if shape is None else ShapeWeights.only(shape.value)
-        drawer = GraphSampler(graph, seed, sizes=sizes, shapes=shapes, distractors=beside)
-    for index in range(n):
-        tool_set = drawer.sample(index)
-        if as_json:
-            print_json({"index": index, **tool_set.to_json()})
-        else:
-            print_tool_set(index, tool_set)
-
-
-@app.command()
-def plot(
-    tool: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TOOL]",
-            help="Name of the tool in the middle; leave it out to draw a tool set.",
-            show_default=False,
-        ),
-    ] = None,
-    graph_file: GraphFile = None,
-    *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="HTML page to write.")
-    ] = Path("graph.html"),
-    seed: Annotated[
-        int | None, typer.Option(help="Draw the first tool set of a run of this seed instead of a tool.")
-    ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="How many links away from the tool to go.")] = 1,
-    most: Annotated[int, typer.Option(min=2, max=200, metavar="N", help="Most tools in the picture.")] = 40,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
-) -> None:
-    """Draw a tool and what it is linked to, or a tool set, as a page that any browser shows.
-
-    The page needs no network. Point at a line to see which fields it joins.
-    """
-    from toolflow.graph.plot import neighbourhood, picture_of_set
-    from toolflow.graph.plot_page import write_page
-    from toolflow.graph.sampling import GraphSampler
-
-    if seed is not None and tool is not None:
-        if graph_file is not None:
-            raise UsageError("a tool and a seed were both given", hint="Leave out one of them.")
-        graph_file, tool = Path(tool), None
-    graph = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
-    if tool is not None:
-        picture = neighbourhood(graph, tool, depth=depth, most=most)
-    else:
-        drawn = GraphSampler(graph, seed or 0).sample(0)
-        picture = picture_of_set(drawn, f"The first tool set of seed {seed or 0}")
-    write_page(picture, output)
-    typer.echo(f"{len(picture.tools):,} tools drawn to {output}")
 
 
 @app.command()
@@ -300,7 +144,7 @@ def export(
 
     from toolflow.graph.edges import edge_lines, graphml, node_link
 
-    graph = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
     if export_format is ExportFormat.edges:
         content = edge_lines(graph)
     else:
@@ -355,7 +199,7 @@ def score(
     from toolflow.curation.encoders import make_encoder
     from toolflow.graph.scoring import calibrate, read_gold, score_graph, tools_of
 
-    origin = _Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache)
+    origin = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache)
     coder = make_encoder(encoder, os.environ)
     if among_gold and graph_file is None:
         graph = origin.built(tools_of(gold, origin.catalogue()), coder)
@@ -367,87 +211,18 @@ def score(
     scores = score_graph(graph, known, coder)
     weight, cosine = (calibrate(score, known) for score in scores[:2])
     if as_json:
-        facts = {"tools": len(graph), "gold_pairs": len(known.pairs), "gold_kinds": known.kinds}
-        facts |= {"gold_missing": known.missing, "missing_examples": known.missing_examples}
-        facts |= {"scores": [score.to_json() for score in scores]}
+        found = {"tools": len(graph), "gold_pairs": len(known.pairs), "gold_kinds": known.kinds}
+        found |= {"gold_missing": known.missing, "missing_examples": known.missing_examples}
+        found |= {"scores": [score.to_json() for score in scores]}
         picked = (
             {"calibrated": {"threshold": cosine.threshold, "weight": asdict(weight)}} if calibrated else {}
         )
-        print_json(_facts(graph) | facts | picked)
+        print_json(facts(graph) | found | picked)
         return
     print_scores(graph, known, scores)
     if calibrated:
         print_calibrated(graph, weight, cosine)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
-    """Where a graph comes from: a file, or catalogues to build it of."""
-
-    file: Path | None
-    tools: Sequence[str] | None
-    threshold: float | None
-    limit_tools: int | None
-    skip_invalid: bool
-    encoder: str | None = None
-    no_cache: bool = False
-
-    def graph(self) -> ToolGraph:
-        import os
-
-        from toolflow.curation.encoders import make_encoder
-        from toolflow.graph.graph import ToolGraph
-
-        if self.file is None:
-            return self.built(self.catalogue(), make_encoder(self.encoder, os.environ))
-        options = (self.tools, self.encoder, self.skip_invalid)
-        if any(options) or self.threshold is not None or self.limit_tools is not None:
-            raise UsageError(
-                "a graph file and options of building one were both given",
-                hint="Leave out --tools, --encoder, --threshold, --limit-tools and --skip-invalid, "
-                "or the graph file.",
-            )
-        return ToolGraph.load(self.file)
-
-    def built(self, catalogue: Sequence[Tool], encoder: Encoder) -> ToolGraph:
-        from toolflow.folders import cache_folder
-        from toolflow.graph.cache import cached_graph
-
-        folder = None if self.no_cache else cache_folder()
-        with _progress() as progress:
-            return cached_graph(catalogue, encoder, folder, threshold=self.threshold, progress=progress)
-
-    def catalogue(self) -> Sequence[Tool]:
-        from toolflow.catalog.load import load_catalogue, load_sample
-
-        if not self.tools:
-            sample_tools = load_sample().tools[: self.limit_tools]
-            _note(f"no --tools given: using the {len(sample_tools):,} tools of the sample catalogue")
-            return sample_tools
-        report = load_catalogue(self.tools, skip_invalid=self.skip_invalid, limit=self.limit_tools)
-        if report.skipped:
-            _note(f"{len(report.skipped):,} wrong catalogue entries were left out")
-        return report.catalogue.tools
-
-
-def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
-
-
-@contextmanager
-def _progress() -> Generator[Progress | None]:
-    """A progress bar on standard error; nothing where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Bar(console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
-
-
-def _facts(graph: ToolGraph) -> dict[str, Any]:
-    return {"content_hash": graph.content_hash, "encoder": graph.encoder, "threshold": graph.threshold}
+app.command()(sample)
+app.command()(plot)
