@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Nothing is timed in tests: these machines are noisy.
-settings.register_profile("toolflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# CI tries the same examples each time; everybody else tries new ones.
+settings.register_profile(
+    "toolflow", derandomize="CI" in os.environ, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("toolflow")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -98,3 +98,11 @@ def test_a_wrong_tool_is_refused_alone(tmp_path: Path, tool: Any, message: str) 
     with pytest.raises(CatalogueError, match=message):
         load_catalogue([path])
     assert len(load_catalogue([path], skip_invalid=True).catalogue) == 1
+
+
+def test_a_result_whose_tools_are_no_list_is_refused(tmp_path: Path) -> None:
+    good = {"jsonrpc": "2.0", "result": {"tools": [SEARCH]}}
+    bad = {"jsonrpc": "2.0", "result": {"tools": 1}}
+    path = write_lines(tmp_path, good, bad, name="web.jsonl")
+    with pytest.raises(CatalogueError, match=r"result\.tools must be a list of tools"):
+        load_catalogue([path])

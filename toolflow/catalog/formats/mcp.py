@@ -44,7 +44,10 @@ def _entries(record: Record) -> Iterator[Entry]:
     if result is record.value:
         lined = record.items("tools")
     else:
-        lined = ((record.line, tool) for tool in result.get("tools") or ())
+        tools = result.get("tools") or []
+        if not isinstance(tools, list):
+            raise EntryError("result.tools must be a list of tools")
+        lined = ((record.line, tool) for tool in tools)
     for line, tool in lined:
         yield Entry(line, partial(_canonical, tool, {"source": stem}, stem))
 
