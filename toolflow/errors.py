@@ -67,7 +67,24 @@ class ConnectionFailedError(TransientLLMError):
 
 
 class MalformedCompletionError(TransientLLMError):
-    """A well-formed answer without a usable message (no choice, empty message): resampled, not backed off."""
+    """A well-formed answer without a usable message (no choice, empty message): resampled, not backed off.
+
+    Args:
+        prompt_tokens: LLM tokens that it cost all the same.
+        completion_tokens: Likewise.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.prompt_tokens = prompt_tokens
+        self.completion_tokens = completion_tokens
 
 
 class PermanentLLMError(LLMError):

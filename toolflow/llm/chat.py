@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
+from toolflow.llm.limits import ReportedLimit
 
 ToolCallStyle = Literal["native", "json"]
 """How an endpoint lets a model call tools: by ``tools`` and ``tool_calls``, or by structured output."""
@@ -83,6 +84,23 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a completion came to us; no part of what was said.
+
+    Attributes:
+        endpoint: Base URL of who answered; empty where nothing was sent anywhere.
+        attempts: How many were needed.
+        seconds: What the last one took, from the permit to the answer.
+        limits: What the answer's headers told about the quota group.
+    """
+
+    endpoint: str = ""
+    attempts: int = 1
+    seconds: float = 0.0
+    limits: tuple[ReportedLimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What the model answered."""
 
@@ -90,6 +108,7 @@ class Completion:
     finish_reason: FinishReason = "stop"
     usage: Usage = Usage()
     model: str = ""
+    delivery: Delivery = field(default=Delivery(), compare=False, repr=False)
 
 
 class ChatModel(Protocol):

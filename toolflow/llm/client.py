@@ -11,7 +11,8 @@ from typing import Protocol
 from toolflow.clock import Clock, derive_random, derive_seed, monotonic
 from toolflow.errors import ConnectionFailedError, LLMError, MalformedCompletionError, RateLimitedError
 from toolflow.llm.chat import Completion, Request
-from toolflow.llm.gate import Gate, Outcome
+from toolflow.llm.gate import Gate
+from toolflow.llm.outcome import Outcome
 from toolflow.llm.retry import RetryPolicy
 
 Sleep = Callable[[float], Awaitable[None]]

@@ -14,23 +14,9 @@ from itertools import count
 from types import TracebackType
 from typing import Protocol
 
-from toolflow.errors import LLMError, UsageError
-from toolflow.llm.chat import Request, Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one attempt ended.
-
-    Attributes:
-        seconds: From the permit to the answer or the failure.
-        usage: LLM tokens that the endpoint counted; zero where it did not say.
-        error: None for a usable completion.
-    """
-
-    seconds: float
-    usage: Usage = Usage()
-    error: LLMError | None = None
+from toolflow.errors import UsageError
+from toolflow.llm.chat import Request
+from toolflow.llm.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

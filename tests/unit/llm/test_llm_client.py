@@ -20,7 +20,8 @@ from toolflow.errors import (
 )
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 from toolflow.llm.client import Client
-from toolflow.llm.gate import FixedGate, GateStatistics, Lease, Outcome
+from toolflow.llm.gate import FixedGate, GateStatistics, Lease
+from toolflow.llm.outcome import Outcome
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.testing import ScriptedProvider
 
