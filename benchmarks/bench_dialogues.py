@@ -31,8 +31,9 @@ from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.client import Client
 from toolflow.llm.endpoint import Endpoint
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.gate import Gate
 from toolflow.llm.providers.openai import OpenAIProvider
+from toolflow.llm.router import Router
 from toolflow.pipeline import Bounds, Synthesis
 from toolflow.progress import Progress
 from toolflow.runtime.bus import Bus
@@ -74,12 +75,12 @@ def worker(port: int, dialogues: int, concurrency: int) -> None:
 
     async def play(folder: Path) -> dict[str, float]:
         provider = OpenAIProvider(Endpoint(f"http://127.0.0.1:{port}/v1"))
-        client = Client(provider, FixedGate(concurrency))
+        client = Client(Router.single(provider, Gate(concurrency)))
         progress = Progress(dialogues, time.monotonic)
         with RunDirectory(folder) as directory, SqliteJournal(directory.journal) as journal:
             model = JournalledModel(client, journal)
             synthesis = Synthesis(
-                Bounds(dialogues, dialogues, concurrency + concurrency // 4, 600),
+                Bounds(dialogues, dialogues, lambda: concurrency + concurrency // 4, 600),
                 sampler=OneToolSet(),
                 troupe=Troupe(
                     model,

@@ -27,12 +27,13 @@ from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Sampling
 from toolflow.llm.client import Client
-from toolflow.llm.connect import Connection, connect
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.connect import Connection, connect, make_router
+from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
+from toolflow.spending import BOUNDS, Spending, spending_of
 from toolflow.view.display import Display
 
 _ALIVE_PER_PERMIT = 1.25
@@ -89,6 +90,7 @@ async def play_run(config: RunConfig, material: Material, output: Path, display:
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
     async with connect(config, os.environ) as connection:
+        spending = spending_of(config, connection)
         with RunDirectory(output) as run:
             continued = run.claim(*_describe(config, material, connection))
             for notice in (*material.notices, *connection.notices):
@@ -96,23 +98,29 @@ async def play_run(config: RunConfig, material: Material, output: Path, display:
             if continued:
                 display.notice(f"Continuing the run in {output}.")
             with SqliteJournal(run.journal) as journal:
-                return await _play(config, material, connection, run=run, journal=journal, display=display)
+                return await _play(
+                    config, material, connection, spending, run=run, journal=journal, display=display
+                )
 
 
 async def _play(
     config: RunConfig,
     material: Material,
     connection: Connection,
+    spending: Spending,
     *,
     run: RunDirectory,
     journal: SqliteJournal,
     display: Display,
 ) -> Result:
-    concurrency = min(config.max_concurrency, connection.most_in_flight or config.max_concurrency)
+    estimator = TokenEstimator()
+    router = make_router(config, connection, estimator)
+    budget = spending.open(estimator, journal)
     client = Client(
-        connection.provider,
-        FixedGate(concurrency),
+        router,
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
+        budget=budget,
+        fallbacks=config.fallback_models,
     )
     model = JournalledModel(client, journal)
     bus = Bus(monotonic)
@@ -122,7 +130,7 @@ async def _play(
         Bounds(
             target=config.n,
             candidates=config.candidate_ceiling,
-            alive=ceil(concurrency * _ALIVE_PER_PERMIT),
+            alive=lambda: ceil(max(router.limit, 1) * _ALIVE_PER_PERMIT),
             dialogue_seconds=config.dialogue_timeout,
         ),
         sampler=material.sampler,
@@ -141,6 +149,16 @@ async def _play(
         labels={"rehearsal": True} if connection.rehearsal else {},
     )
 
+    client.on_spare = synthesis.look_for_room
+    if budget is not None:
+
+        def exhausted(reason: str) -> None:
+            display.notice(f"The budget is spent ({BOUNDS[reason]}): the calls in flight finish.")
+            synthesis.stop("budget_spent")
+
+        budget.on_exhausted = exhausted
+        budget.start()
+
     def snapshot() -> ProgressSnapshot:
         return progress.snapshot(client.statistics(), model.replayed)
 
@@ -149,7 +167,10 @@ async def _play(
         with _stopped_by_signals(synthesis.stop, display):
             ending = await _shown(synthesis, display, snapshot)
     finally:
-        summary = _summarise(snapshot(), journal.totals(), earlier, rehearsal=connection.rehearsal)
+        if budget is not None:
+            budget.close()
+        cost = spending.cost(journal)
+        summary = _summarise(snapshot(), journal.totals(), earlier, cost=cost, rehearsal=connection.rehearsal)
         run.write_summary(summary)
     return Result(ending, summary)
 
@@ -252,7 +273,12 @@ def _describe(
 
 
 def _summarise(
-    snapshot: ProgressSnapshot, journalled: Mapping[str, int], earlier: Mapping[str, Any], *, rehearsal: bool
+    snapshot: ProgressSnapshot,
+    journalled: Mapping[str, int],
+    earlier: Mapping[str, Any],
+    *,
+    cost: float | None,
+    rehearsal: bool,
 ) -> dict[str, Any]:
     """The content of summary.json: the whole run, this process and earlier ones together."""
     calls = snapshot.calls
@@ -275,7 +301,7 @@ def _summarise(
             "prompt": journalled["prompt_tokens"],
             "completion": journalled["completion_tokens"],
         },
-        "cost_usd": None,  # prices are not known here, and never guessed
+        "cost_usd": None if cost is None else round(cost, 6),  # never guessed
         "wall_s": round(snapshot.seconds + earlier.get("wall_s", 0.0), 3),
         "rehearsal": rehearsal,
     }

@@ -112,6 +112,16 @@ class DialogueConfig(_Section):
         return self
 
 
+class EndpointConfig(_Section):
+    """One of the endpoints that a run's calls are spread over. Its key stays in the environment."""
+
+    base_url: str
+    weight: float = Field(default=1, gt=0, description="Its share of the calls, relative to the others.")
+    api_key_env: str | None = Field(
+        default=None, description="Environment variable with its key; none: the usual one."
+    )
+
+
 class RunConfig(_Section):
     """Everything that a run can be told.
 
@@ -136,11 +146,40 @@ class RunConfig(_Section):
     # how
     n: Positive = 100
     max_candidates: Positive | None = Field(default=None, description="Most dialogues begun; none: 3 n + 20.")
-    base_url: str | None = None
-    max_concurrency: Positive = 64
+    endpoints: tuple[EndpointConfig, ...] = Field(
+        default=(), description="Replicas that calls are spread over; none: what the environment names."
+    )
+    fallback_models: tuple[str, ...] = Field(
+        default=(), description="Asked in turn where a model has given a call up."
+    )
+    max_concurrency: Positive | Literal["auto"] = "auto"
+    rpm: Positive | None = Field(default=None, description="Requests a minute, a model and endpoint.")
+    tpm: Positive | None = Field(default=None, description="LLM tokens a minute, a model and endpoint.")
+    input_tpm: Positive | None = None
+    output_tpm: Positive | None = None
+    max_cost: float | None = Field(default=None, ge=0, description="US dollars.")
+    max_calls: int | None = Field(default=None, ge=0, description="Attempts of LLM calls.")
+    max_tokens_total: int | None = Field(default=None, ge=0, description="LLM tokens, prompts included.")
+    max_time: float | None = Field(default=None, gt=0, description="Seconds.")
+    prices: str | None = Field(default=None, description="YAML file with prices of models.")
     attempt_timeout: float = Field(default=300, gt=0, description="Seconds for one attempt of a call.")
     dialogue_timeout: float = Field(default=3600, gt=0, description="Seconds for one dialogue.")
     retries: int = Field(default=7, ge=0, description="Further attempts after a transient failure.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_base_url(cls, values: Any) -> Any:
+        """``base_url: URL``, or a list of them, is short for ``endpoints``."""
+        if not isinstance(values, dict) or "base_url" not in values:
+            return values
+        rest = {name: value for name, value in values.items() if name != "base_url"}
+        urls = values["base_url"]
+        if urls is None:
+            return rest
+        urls = [urls] if isinstance(urls, str) else urls
+        if rest.get("endpoints"):
+            raise ValueError("give base_url or endpoints, not both")
+        return rest | {"endpoints": [{"base_url": url} for url in urls]}
 
     @property
     def candidate_ceiling(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from toolflow.quality.checks import CHECKS, judge
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.simulator import SceneFailure, Trajectory, simulate
 
-Ending = Literal["target_met", "candidate_ceiling", "interrupted"]
+Ending = Literal["target_met", "candidate_ceiling", "budget_spent", "interrupted"]
 
 _FAILURES_IN_A_ROW = 20
 _SIGNS_OF_AN_OUTAGE = frozenset({"llm_error", "crash", "deadline"})
@@ -35,13 +35,13 @@ class Bounds:
     Attributes:
         target: Accepted dialogues wanted.
         candidates: Most dialogues begun.
-        alive: Most dialogues alive at once.
-        dialogue_seconds: Most seconds that one dialogue may take.
+        alive: Most dialogues alive at once, asked for whenever one may begin: it follows the permits there
+        are. dialogue_seconds: Most seconds that one dialogue may take.
     """
 
     target: int
     candidates: int
-    alive: int
+    alive: Callable[[], int]
     dialogue_seconds: float
 
 
@@ -83,12 +83,16 @@ class Synthesis:
         self._progress = progress
         self._labels = labels
         self._changed = asyncio.Event()
-        self._stopping = False
+        self._stopped: Ending | None = None
         self._failures_in_a_row = 0
 
-    def stop(self) -> None:
+    def stop(self, why: Literal["budget_spent", "interrupted"] = "interrupted") -> None:
         """Begin no dialogue and send no call any more; let the calls in flight finish."""
-        self._stopping = True
+        self._stopped = self._stopped or why
+        self._changed.set()
+
+    def look_for_room(self) -> None:
+        """There may be room for another dialogue: permits are free."""
         self._changed.set()
 
     async def play(self) -> Ending:
@@ -112,7 +116,7 @@ class Synthesis:
         async with asyncio.TaskGroup() as group:
             tasks: set[asyncio.Task[None]] = set()
             while ending is None:
-                while not self._stopping and self._has_room():
+                while self._stopped is None and self._has_room():
                     index = next(waiting, None)
                     if index is None:
                         break
@@ -124,7 +128,7 @@ class Synthesis:
                 if ending is None:
                     self._changed.clear()
                     await self._changed.wait()
-            if ending == "interrupted":
+            if self._stopped is not None:
                 await self._model.drain()
                 for task in tasks:
                     task.cancel()
@@ -140,13 +144,13 @@ class Synthesis:
 
     def _has_room(self) -> bool:
         alive = self._progress.alive
-        return alive < self._bounds.alive and self._progress.accepted + alive < self._bounds.target
+        return alive < self._bounds.alive() and self._progress.accepted + alive < self._bounds.target
 
     def _ending(self) -> Ending | None:
         if self._progress.accepted >= self._bounds.target and not self._progress.alive:
             return "target_met"
-        if self._stopping:
-            return "interrupted"
+        if self._stopped is not None:
+            return self._stopped
         return None if self._progress.alive else "candidate_ceiling"
 
     async def _dialogue(self, index: int) -> None:

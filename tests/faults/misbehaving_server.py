@@ -14,9 +14,10 @@ from toolflow.dialogue.message import Message
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.client import Client
 from toolflow.llm.endpoint import Endpoint
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.gate import Gate
 from toolflow.llm.providers.openai import OpenAIProvider
 from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.router import Router
 
 KEY = "sk-very-secret-0123456789"
 REQUEST = Request(CallKey(0, "user", 0), "m", (Message("user", "hello"),))
@@ -87,7 +88,7 @@ class MisbehavingServer:
         return self._runner.run(self._complete(request, policy))
 
     async def _complete(self, request: Request, policy: RetryPolicy | None) -> Completion:
-        self.client = Client(OpenAIProvider(self.endpoint), FixedGate(1), policy, sleep=self._sleep)
+        self.client = Client(Router.single(OpenAIProvider(self.endpoint), Gate(1)), policy, sleep=self._sleep)
         try:
             return await self.client.complete(request)
         finally:

@@ -26,7 +26,8 @@ from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory, read_lines
 from toolflow.llm.chat import Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.gate import Gate
+from toolflow.llm.router import Router
 from toolflow.llm.testing import ScriptedProvider
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress
@@ -95,12 +96,12 @@ class Run:
         self, target: int, *, candidates: int = 1000, concurrency: int = 4, stop_after: float | None = None
     ) -> Ending:
         loop = asyncio.get_running_loop()
-        model = JournalledModel(Client(self.provider, FixedGate(concurrency)), self.journal)
+        model = JournalledModel(Client(Router.single(self.provider, Gate(concurrency))), self.journal)
         self.progress = Progress(target, loop.time)
         with RunDirectory(self.folder) as run:
             run.claim({}, {})
             synthesis = Synthesis(
-                Bounds(target, candidates, concurrency + 1, 1e6),
+                Bounds(target, candidates, lambda: concurrency + 1, 1e6),
                 sampler=self.sampler,
                 troupe=Troupe(
                     model,

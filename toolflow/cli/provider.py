@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
+
+_SPEED = "Speed"
+_LIMITS = "Limits"
+_FAULTS = "Faults"
+
+
+class Window(StrEnum):
+    """How limits a minute are counted."""
+
+    sliding = "sliding"
+    bucket = "bucket"
+    fixed = "fixed"
 
 
 def provider(
@@ -21,18 +34,135 @@ def provider(
             metavar="RATE",
         ),
     ] = None,
+    fixed_reply: Annotated[
+        bool, typer.Option("--fixed-reply", help="Answer everything with the same few words, at little cost.")
+    ] = False,
+    fixed_usage: Annotated[
+        str | None, typer.Option(metavar="PROMPT,COMPLETION", help="LLM tokens to claim for every call.")
+    ] = None,
+    latency: Annotated[
+        float, typer.Option(min=0.0, metavar="SECONDS", help="Time of an answer.", rich_help_panel=_SPEED)
+    ] = 0.0,
+    latency_spread: Annotated[
+        float, typer.Option(min=0.0, metavar="SIGMA", help="Lognormal spread of it.", rich_help_panel=_SPEED)
+    ] = 0.0,
+    time_per_token: Annotated[
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="More for each completion token.", rich_help_panel=_SPEED
+        ),
+    ] = 0.0,
+    knee: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=_SPEED,
+            help="Requests in flight above which answers become slower.",
+        ),
+    ] = None,
+    knee_exponent: Annotated[
+        float,
+        typer.Option(
+            min=0.0, rich_help_panel=_SPEED, help="Latency grows with (in flight / knee) to this power."
+        ),
+    ] = 2.0,
+    cap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N@SECONDS]",
+            rich_help_panel=_LIMITS,
+            help="429 above so many requests in flight; may change as time goes on.",
+        ),
+    ] = None,
+    retry_after: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="SECONDS", rich_help_panel=_LIMITS, help="Retry-After of refusals by the cap."
+        ),
+    ] = None,
+    rpm: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Requests a minute.")
+    ] = None,
+    tpm: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="LLM tokens a minute.")
+    ] = None,
+    input_tpm: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Those of prompts.")
+    ] = None,
+    output_tpm: Annotated[
+        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Those of completions.")
+    ] = None,
+    window: Annotated[
+        Window, typer.Option(rich_help_panel=_LIMITS, help="How minutes are counted.")
+    ] = Window.sliding,
+    burst: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", rich_help_panel=_LIMITS, help="Requests that a bucket holds; all of --rpm."
+        ),
+    ] = None,
+    headers: Annotated[
+        bool,
+        typer.Option(
+            "--headers/--no-headers", rich_help_panel=_LIMITS, help="Send x-ratelimit-* and Retry-After."
+        ),
+    ] = True,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=SHARE,…",
+            rich_help_panel=_FAULTS,
+            help="500, reset, stall, drip, truncate, html, html200, badjson, wrongid, empty.",
+        ),
+    ] = None,
+    fault_seed: Annotated[
+        int, typer.Option(rich_help_panel=_FAULTS, help="Seed of faults and of the latency's spread.")
+    ] = 0,
 ) -> None:
     """Serve the rehearsal model over HTTP, for trying out a run without a key and without cost.
 
     The server speaks OpenAI's chat completions; point --base-url of another command at the printed address.
-    It asks for no key. Ctrl-C stops it.
+    It asks for no key. Ctrl-C stops it. GET /rehearsal/counters tells what it has counted.
     """
     from toolflow.llm.providers.rehearsal import RehearsalProvider
     from toolflow.llm.server import serve
+    from toolflow.llm.serving.conduct import Conduct, read_cap, read_faults
     from toolflow.runtime.loop import run
 
-    rehearsal = RehearsalProvider() if mistakes is None else RehearsalProvider(mistakes=mistakes)
-    run(serve(rehearsal, host=host, port=port, ready=_announce))
+    limits = {"requests": rpm, "tokens": tpm, "input-tokens": input_tpm, "output-tokens": output_tpm}
+    conduct = Conduct(
+        latency=latency,
+        spread=latency_spread,
+        time_per_token=time_per_token,
+        knee=knee,
+        exponent=knee_exponent,
+        cap=read_cap(cap) if cap is not None else (),
+        retry_after=retry_after,
+        limits={name: limit for name, limit in limits.items() if limit is not None},
+        window=window.value,
+        burst=burst,
+        headers=headers,
+        faults=read_faults(faults) if faults is not None else {},
+        seed=fault_seed,
+        fixed_usage=_read_usage(fixed_usage),
+    )
+    rehearsal = (
+        None if fixed_reply else RehearsalProvider(**({} if mistakes is None else {"mistakes": mistakes}))
+    )
+    run(serve(rehearsal, host=host, port=port, conduct=conduct, ready=_announce))
+
+
+def _read_usage(text: str | None) -> tuple[int, int] | None:
+    from toolflow.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        prompt, completion = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--fixed-usage {text}: no two numbers", hint="Write 200,60.") from None
+    return prompt, completion
 
 
 def _announce(base_url: str) -> None:

@@ -35,6 +35,7 @@ class DisplayKind(StrEnum):
 _WHAT = "What to make"
 _MODEL = "Models"
 _HOW = "How to run"
+_LIMITS = "Limits and budgets"
 
 
 def synth(
@@ -105,11 +106,20 @@ def synth(
         ),
     ] = None,
     base_url: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="URL",
             rich_help_panel=_MODEL,
-            help="OpenAI-compatible endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are heeded.",
+            help="OpenAI-compatible endpoint; may be repeated for replicas of one model. OPENAI_BASE_URL and "
+            "OPENAI_API_KEY are heeded.",
+        ),
+    ] = None,
+    fallback_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MODEL,
+            help="Asked where a model has given a call up; may be repeated.",
         ),
     ] = None,
     tool_calls: Annotated[
@@ -131,9 +141,49 @@ def synth(
         ),
     ] = None,
     max_concurrency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|N",
+            help="LLM calls in flight; auto finds what the endpoint bears, and follows it.",
+            show_default="auto",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    rpm: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="LLM calls in flight.", show_default="64", rich_help_panel=_HOW
+            min=1,
+            metavar="N",
+            rich_help_panel=_LIMITS,
+            help="Requests a minute that an endpoint allows a model.",
+        ),
+    ] = None,
+    tpm: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="LLM tokens a minute, likewise."),
+    ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="USD", rich_help_panel=_LIMITS, help="Most that the run may cost."),
+    ] = None,
+    max_calls: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", rich_help_panel=_LIMITS, help="Most attempts of LLM calls."),
+    ] = None,
+    max_tokens_total: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="N", rich_help_panel=_LIMITS, help="Most LLM tokens, prompts and completions."
+        ),
+    ] = None,
+    max_time: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="SECONDS", rich_help_panel=_LIMITS, help="Longest time."),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_LIMITS, help="YAML with prices of models, over the shipped ones."
         ),
     ] = None,
     max_candidates: Annotated[
@@ -176,7 +226,8 @@ def synth(
     The same command again continues a run that was stopped. The first Ctrl-C lets the calls in flight finish,
     a second one stops at once; neither loses finished work.
 
-    Exit codes: 0 target met, 1 failure, 2 wrong usage or configuration, 3 candidates used up, 130 Ctrl-C.
+    Exit codes: 0 target met, 1 failure, 2 wrong usage or configuration, 3 candidates or a budget used up,
+    130 Ctrl-C.
     """
     from toolflow.cli.synth_run import run_synthesis
     from toolflow.config import load_config
@@ -190,10 +241,18 @@ def synth(
         "skip_invalid": skip_invalid,
         "prompts": str(prompts) if prompts else None,
         "model": model,
-        "base_url": base_url,
+        "base_url": tuple(base_url) if base_url else None,
+        "fallback_models": tuple(fallback_model) if fallback_model else None,
         "tool_calls": tool_calls.value if tool_calls else None,
         "mistakes": mistakes,
         "max_concurrency": max_concurrency,
+        "rpm": rpm,
+        "tpm": tpm,
+        "max_cost": max_cost,
+        "max_calls": max_calls,
+        "max_tokens_total": max_tokens_total,
+        "max_time": max_time,
+        "prices": str(prices) if prices else None,
         "max_candidates": max_candidates,
         "attempt_timeout": attempt_timeout,
         "retries": retries,

@@ -19,7 +19,12 @@ from toolflow.runtime.loop import run
 from toolflow.text import one_line
 from toolflow.view.display import make_display
 
-_EXIT_CODES: Final[Mapping[Ending, int]] = {"target_met": 0, "candidate_ceiling": 3, "interrupted": 130}
+_EXIT_CODES: Final[Mapping[Ending, int]] = {
+    "target_met": 0,
+    "candidate_ceiling": 3,
+    "budget_spent": 3,
+    "interrupted": 130,
+}
 
 
 def run_synthesis(
@@ -63,7 +68,7 @@ def _describe(config: RunConfig, material: Material, output: Path, *, as_json: b
         "dialogues": config.n,
         "most_candidates": config.candidate_ceiling,
         "models": list(config.model_names()) or None,
-        "base_url": config.base_url,
+        "endpoints": [endpoint.base_url for endpoint in config.endpoints] or None,
         "max_concurrency": config.max_concurrency,
         "seed": config.seed,
     }
@@ -91,6 +96,8 @@ def _report(result: Result, output: Path, console: Console) -> None:
     console.print(Text(f"Data set: {output / 'dialogues.jsonl'}"), soft_wrap=True)
     if result.ending == "interrupted":
         console.print("Stopped. The same command continues the run.")
+    elif result.ending == "budget_spent":
+        console.print("The budget is spent before the target is met. A larger one continues the run.")
     elif result.ending == "candidate_ceiling":
         console.print(
             "The candidates are used up before the target is met. rejected.jsonl tells why each was thrown "

@@ -14,8 +14,7 @@ from toolflow.config import RunConfig
 from toolflow.errors import AgentError, FatalLLMError, LLMError, ToolFlowError, leaves
 from toolflow.llm.chat import ChatModel, Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.connect import connect
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.connect import connect, make_router
 from toolflow.llm.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -99,15 +98,15 @@ async def open_session(
     # Nothing here calls tools: that the endpoint can is not asked.
     plain = config if config.tool_calls != "auto" else config.model_copy(update={"tool_calls": "json"})
     async with connect(plain, environment) as connection:
-        concurrency = min(config.max_concurrency, connection.most_in_flight or config.max_concurrency)
+        router = make_router(config, connection)
         policy = RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout)
-        client = Client(connection.provider, FixedGate(concurrency), policy)
+        client = Client(router, policy)
         yield Session(
             BudgetedModel(client, max_calls),
             connection.model,
             connection.rehearsal,
             connection.notices,
-            concurrency,
+            router.limit,
             config.seed,
         )
 

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
 
 from toolflow.errors import RunDirectoryError
-from toolflow.llm.chat import CallKey
+from toolflow.llm.chat import CallKey, Usage
 
 SCHEMA_VERSION: Final = 1
 
@@ -128,6 +128,14 @@ class SqliteJournal:
             "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) FROM calls"
         ).fetchone()
         return dict(zip(("calls", "prompt_tokens", "completion_tokens"), row, strict=True))
+
+    def usage_by_model(self) -> dict[str, Usage]:
+        """LLM tokens of the whole run by the model that answered."""
+        rows = self._reader.execute(
+            "SELECT json_extract(CAST(reply AS TEXT), '$.model'), sum(prompt_tokens), sum(completion_tokens) "
+            "FROM calls GROUP BY 1"
+        )
+        return {model or "": Usage(prompt, completion) for model, prompt, completion in rows}
 
     def _write(self) -> None:
         connection = _open(self._path)

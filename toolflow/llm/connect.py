@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from toolflow.config import RunConfig
-from toolflow.errors import UsageError
+from toolflow.errors import TransientLLMError, UsageError
+from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
+from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.gate import Gate
+from toolflow.llm.limits import RateLimits
+from toolflow.llm.quota import Quota
+from toolflow.llm.router import Replica, Router
 
 REHEARSAL: Final = "rehearsal"
 """Name of the rehearsal model, in process and over HTTP."""
 
 _EMBEDDED_SLOTS: Final = 4
 """Each slot reserves the memory of a whole context, and two cores are busy with four."""
+
+_IN_PROCESS: Final = 64
 
 _NOTHING_CONFIGURED: Final = (
     "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show "
@@ -31,15 +41,15 @@ class Connection:
     """An open way to the models of a run.
 
     Attributes:
-        provider: Sends attempts.
+        replicas: Who answers; calls are spread over them.
         model: What roles without a model of their own use.
         tool_calls: How the assistant calls tools there.
         rehearsal: Whether replies come from the rehearsal model: such data is not for training.
         notices: What the user should know, a sentence each.
-        most_in_flight: More calls than this the endpoint could only queue; None where it is not known.
+        most_in_flight: More calls than this could only queue; None where that is to be found out.
     """
 
-    provider: Provider
+    replicas: tuple[Replica, ...]
     model: str
     tool_calls: ToolCallStyle
     rehearsal: bool
@@ -59,35 +69,91 @@ async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncGen
         LLMError: The endpoint does not answer, or refuses.
     """
     names = set(config.model_names())
-    if names <= {REHEARSAL} and config.base_url is None and (names or not _names_endpoint(environment)):
+    named = bool(config.endpoints) or _names_endpoint(environment)
+    if names <= {REHEARSAL} and not config.endpoints and (names or not named):
         async with _closing(_rehearsal(config, asked_for=bool(names))) as connection:
             yield connection
         return
-    if config.base_url is None and config.model is not None:
+    if not config.endpoints and config.model is not None:
         from toolflow.llm.model_files import resolve_model  # noqa: PLC0415  an extra's room
 
         path = resolve_model(config.model)
         if path is not None:
-            from toolflow.llm.embedded import embedded_endpoint  # noqa: PLC0415  an extra's room
-
-            slots = min(config.max_concurrency, _EMBEDDED_SLOTS)
-            async with embedded_endpoint(path, name=config.model, slots=slots) as server:
-                style: ToolCallStyle = "native" if server.native_tool_calls else "json"
-                # llama.cpp takes tools and drops them without a word: only its own facts tell.
-                told = (
-                    config if config.tool_calls != "auto" else config.model_copy(update={"tool_calls": style})
-                )
-                async with _closing(await _remote(told, Endpoint(server.base_url))) as connection:
-                    yield replace(connection, most_in_flight=slots)
+            async with _embedded(config, config.model, path) as connection:
+                yield connection
             return
-    if config.base_url is None and not _names_endpoint(environment):
+    if not named:
         raise UsageError(
             f"no endpoint is configured for {', '.join(sorted(names - {REHEARSAL}))}",
             hint="Give --base-url URL, or set OPENAI_API_KEY for OpenAI's own.",
         )
-    endpoint = Endpoint.from_environment(environment, config.base_url)
-    async with _closing(await _remote(config, endpoint)) as connection:
+    async with _closing(await _remote(config, _endpoints(config, environment))) as connection:
         yield connection
+
+
+@asynccontextmanager
+async def _embedded(config: RunConfig, name: str, path: Path) -> AsyncGenerator[Connection]:
+    from toolflow.llm.embedded import embedded_endpoint  # noqa: PLC0415  an extra's room
+
+    most = _EMBEDDED_SLOTS if config.max_concurrency == "auto" else config.max_concurrency
+    slots = min(most, _EMBEDDED_SLOTS)
+    async with embedded_endpoint(path, name=name, slots=slots) as server:
+        style: ToolCallStyle = "native" if server.native_tool_calls else "json"
+        # llama.cpp takes tools and drops them without a word: only its own facts tell.
+        told = config if config.tool_calls != "auto" else config.model_copy(update={"tool_calls": style})
+        async with _closing(await _remote(told, [_Weighted(Endpoint(server.base_url))])) as connection:
+            yield replace(connection, most_in_flight=slots)
+
+
+def make_router(config: RunConfig, connection: Connection, estimator: TokenEstimator | None = None) -> Router:
+    """The way of all attempts of a run: one gate for each model at each endpoint.
+
+    Args:
+        config: Says how many attempts and LLM tokens a gate may let through.
+        connection: The endpoints.
+        estimator: Foresees LLM tokens, and is taught; one of the router's own if None.
+    """
+    foresees = estimator or TokenEstimator()
+    limits = RateLimits(config.rpm, config.tpm, config.input_tpm, config.output_tpm)
+
+    def make_gate(breaker: Breaker) -> Gate:
+        most = connection.most_in_flight
+        concurrency: Concurrency
+        if config.max_concurrency != "auto":
+            concurrency = FixedConcurrency(min(config.max_concurrency, most or config.max_concurrency))
+        elif most is not None:
+            concurrency = FixedConcurrency(most)
+        else:
+            concurrency = AdaptiveConcurrency()
+        return Gate(concurrency, quota=Quota(limits, foresees), breaker=breaker)
+
+    return Router(connection.replicas, make_gate)
+
+
+class _Weighted(NamedTuple):
+    endpoint: Endpoint
+    weight: float = 1.0
+
+
+def _endpoints(config: RunConfig, environment: Mapping[str, str]) -> list[_Weighted]:
+    if not config.endpoints:
+        return [_Weighted(Endpoint.from_environment(environment))]
+    found: list[_Weighted] = []
+    for entry in config.endpoints:
+        endpoint = Endpoint.from_environment(environment, entry.base_url)
+        if entry.api_key_env is not None:
+            if entry.api_key_env not in environment:
+                raise UsageError(
+                    f"{endpoint.base_url}: the environment variable {entry.api_key_env} is not set",
+                    hint="Set it to the endpoint's key, or take api_key_env out of the configuration.",
+                )
+            endpoint = replace(endpoint, api_key=environment[entry.api_key_env])
+        found.append(_Weighted(endpoint, entry.weight))
+    urls = [entry.endpoint.base_url for entry in found]
+    for url in urls:
+        if urls.count(url) > 1:
+            raise UsageError(f"the endpoint {url} is given twice", hint="Give it once, with a weight.")
+    return found
 
 
 def _names_endpoint(environment: Mapping[str, str]) -> bool:
@@ -104,12 +170,13 @@ def _rehearsal(config: RunConfig, *, asked_for: bool) -> Connection:
     mistakes = DEFAULT_MISTAKES if config.mistakes is None else config.mistakes
     provider = RehearsalProvider(mistakes=mistakes)
     style: ToolCallStyle = "native" if config.tool_calls == "auto" else config.tool_calls
-    return Connection(provider, REHEARSAL, style, rehearsal=True, notices=notices)
+    replicas = (Replica(REHEARSAL, provider),)
+    # It answers at once and on our own cores: more in flight would only take memory.
+    return Connection(replicas, REHEARSAL, style, rehearsal=True, notices=notices, most_in_flight=_IN_PROCESS)
 
 
-async def _remote(config: RunConfig, endpoint: Endpoint) -> Connection:
-    from toolflow.llm.probe import probe_endpoint, probe_tool_calls  # noqa: PLC0415  httpx, for a moment
-    from toolflow.llm.providers.openai import OpenAIProvider  # noqa: PLC0415  aiohttp
+async def _remote(config: RunConfig, endpoints: Sequence[_Weighted]) -> Connection:
+    from toolflow.llm.probe import probe_tool_calls  # noqa: PLC0415  httpx, for a moment
 
     if config.mistakes is not None:
         raise UsageError(
@@ -117,25 +184,53 @@ async def _remote(config: RunConfig, endpoint: Endpoint) -> Connection:
             hint="Give --mistakes to the server, toolflow provider, or leave it out.",
         )
     notices: list[str] = []
-    roles_without = any(not role.models for _, role in config.roles.items())
-    asked = config.model_names() if config.model is not None or not roles_without else (None,)
-    models: list[str] = []
-    for name in asked:
-        facts = await probe_endpoint(endpoint, name)
-        models.append(facts.model)
-        if facts.advice:
-            notices.append(facts.advice)
+    models, there = await _probe(config, endpoints, notices)
     assistant = (*config.roles.assistant.models, config.model or models[0])[0]
     style = config.tool_calls
     if style == "auto":
-        native = await probe_tool_calls(endpoint, assistant)
+        native = await probe_tool_calls(there, assistant)
         style = "native" if native else "json"
         if not native:
             notices.append(
                 f"{assistant} takes no native tool calls there: the assistant calls tools through JSON."
             )
     rehearsal = REHEARSAL in {*models, *config.model_names()}
-    return Connection(OpenAIProvider(endpoint), models[0], style, rehearsal=rehearsal, notices=tuple(notices))
+    replicas = tuple(
+        Replica(entry.endpoint.base_url, _provider(entry.endpoint), entry.weight) for entry in endpoints
+    )
+    return Connection(replicas, models[0], style, rehearsal=rehearsal, notices=tuple(notices))
+
+
+async def _probe(
+    config: RunConfig, endpoints: Sequence[_Weighted], notices: list[str]
+) -> tuple[list[str], Endpoint]:
+    """The models to use, and an endpoint that is there; one that is down among several is no obstacle."""
+    from toolflow.llm.probe import probe_endpoint  # noqa: PLC0415
+
+    roles_without = any(not role.models for _, role in config.roles.items())
+    asked = config.model_names() if config.model is not None or not roles_without else (None,)
+    found: tuple[list[str], Endpoint] | None = None
+    failure: TransientLLMError | None = None
+    for endpoint, _ in endpoints:
+        try:
+            facts = [await probe_endpoint(endpoint, name) for name in asked]
+        except TransientLLMError as error:
+            failure = error
+            if len(endpoints) > 1:
+                notices.append(f"{endpoint.base_url} does not answer for now; the others take its share.")
+            continue
+        notices += [fact.advice for fact in facts if fact.advice]
+        found = found or ([fact.model for fact in facts], endpoint)
+    if found is None:
+        assert failure is not None
+        raise failure
+    return found
+
+
+def _provider(endpoint: Endpoint) -> Provider:
+    from toolflow.llm.providers.openai import OpenAIProvider  # noqa: PLC0415  aiohttp
+
+    return OpenAIProvider(endpoint)
 
 
 @asynccontextmanager
@@ -143,4 +238,5 @@ async def _closing(connection: Connection) -> AsyncGenerator[Connection]:
     try:
         yield connection
     finally:
-        await connection.provider.close()
+        for replica in connection.replicas:
+            await replica.provider.close()

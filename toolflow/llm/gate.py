@@ -1,7 +1,9 @@
 """The gate: every attempt of an LLM call passes it, holding a permit while it is in flight and never else.
 
-A permit is asked for with the request, so that a quota-aware gate can reserve LLM tokens for it, and comes
-as a lease that is told how the attempt ended, so that an adaptive one can learn. ``FixedGate`` needs neither.
+There is one gate for each quota group: the attempts that one provider counts together. It is a single queue
+in front of rules that decide without waiting: how many may be in flight, what the rate limits allow, whether
+the endpoint is there. Only the head of the queue is ever asked about, so a large request cannot be starved by
+small ones that would fit; only the gate sets timers, and nothing polls.
 """
 
 from __future__ import annotations
@@ -11,12 +13,20 @@ import heapq
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from types import TracebackType
 from typing import Protocol
 
-from toolflow.errors import UsageError
+from toolflow.clock import Clock, monotonic
+from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
+from toolflow.llm.concurrency import Concurrency, FixedConcurrency, LimitChange
 from toolflow.llm.outcome import Outcome
+from toolflow.llm.quota import Quota, Reservation
+
+
+class TurnedAwayError(Exception):
+    """Whoever waits here should ask for another gate: this one's endpoint is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +34,16 @@ class GateStatistics:
     """A snapshot of a gate.
 
     Attributes:
-        limit: Permits there are.
+        limit: Attempts that may be in flight.
         in_flight: Permits held now.
         waiting: Attempts that wait for a permit now.
+        changes: The last changes of the limit, oldest first.
     """
 
     limit: int
     in_flight: int
     waiting: int
+    changes: tuple[LimitChange, ...] = ()
 
 
 class Lease(Protocol):
@@ -42,98 +54,201 @@ class Lease(Protocol):
         ...
 
 
-class Gate(Protocol):
-    """Hands out permits: a call of an older dialogue before one of a younger, in order inside a dialogue."""
+class Gate:
+    """Hands out permits: a call of an older dialogue before one of a younger, in order inside a dialogue.
 
-    def permit(self, request: Request) -> AbstractAsyncContextManager[Lease]:
-        """Wait for a permit to send ``request`` once; it is given back on leaving, however that happens."""
-        ...
-
-    def statistics(self) -> GateStatistics: ...
-
-
-class FixedGate:
-    """At most ``limit`` attempts in flight.
-
-    A permit that is given back passes straight to the first waiter, so nobody overtakes and one release wakes
-    one task: while anyone waits, no permit is free.
+    Args:
+        concurrency: Attempts that may be in flight: a number, or what follows the endpoint.
+        quota: The rate limits; None where there are none to keep.
+        breaker: The endpoint's, shared by the gates of its models; None where it cannot be down.
+        clock: What the rules are told as the time.
 
     Raises:
-        UsageError: ``limit`` is less than one.
+        UsageError: A fixed limit is less than one.
     """
 
-    def __init__(self, limit: int) -> None:
-        if limit < 1:
-            raise UsageError(
-                f"a concurrency limit of {limit} lets no call through",
-                hint="Give --max-concurrency 1 or more.",
-            )
-        self._limit = limit
+    def __init__(
+        self,
+        concurrency: Concurrency | int,
+        *,
+        quota: Quota | None = None,
+        breaker: Breaker | None = None,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._concurrency: Concurrency = (
+            FixedConcurrency(concurrency) if isinstance(concurrency, int) else concurrency
+        )
+        self._quota = quota
+        self._breaker = breaker
+        self._clock = clock
         self._in_flight = 0
         self._waiting = 0
         self._tickets = count()
-        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._queue: list[tuple[int, int, Request, asyncio.Future[_Passage]]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<FixedGate limit={self._limit} in_flight={self._in_flight} waiting={self._waiting}>"
+        limit = self._concurrency.limit
+        return f"<Gate limit={limit} in_flight={self._in_flight} waiting={self._waiting}>"
 
     def permit(self, request: Request) -> AbstractAsyncContextManager[Lease]:
-        return _Permit(self, request.key.dialogue)
+        """Wait for a permit to send ``request`` once; it is given back on leaving, however that happens.
+
+        Raises:
+            TurnedAwayError: The waiting were turned away.
+        """
+        return _Permit(self, request)
+
+    def set_limit(self, limit: int) -> None:
+        """Change the concurrency limit by hand; what is in flight is left alone.
+
+        Raises:
+            UsageError: It is less than one.
+        """
+        self._concurrency.set_limit(limit, self._clock())
+        self.pump()
 
     def statistics(self) -> GateStatistics:
-        return GateStatistics(self._limit, self._in_flight, self._waiting)
+        return GateStatistics(
+            self._concurrency.limit, self._in_flight, self._waiting, tuple(self._concurrency.changes)
+        )
 
-    async def take(self, dialogue: int) -> None:
+    @property
+    def waiting(self) -> int:
+        """Attempts that wait for a permit."""
+        return self._waiting
+
+    @property
+    def load(self) -> int:
+        """Attempts in flight or waiting."""
+        return self._in_flight + self._waiting
+
+    def turn_away(self) -> None:
+        """Send the waiting elsewhere."""
+        queue, self._queue, self._waiting = self._queue, [], 0
+        for entry in queue:
+            if not entry[3].done():
+                entry[3].set_exception(TurnedAwayError())
+
+    async def take(self, request: Request) -> _Passage:
         """Wait for a permit; cancelled at any moment, the caller holds none."""
-        if self._in_flight < self._limit:
-            self._in_flight += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._queue, (dialogue, next(self._tickets), turn))
+        if not self._waiting:
+            now = self._clock()
+            if self._wait(request, now) == 0.0:
+                return self._let_through(request, now)
+        turn: asyncio.Future[_Passage] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._queue, (request.key.dialogue, next(self._tickets), request, turn))
         self._waiting += 1
+        self.pump()
         try:
-            await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled():
-                self.give_back()  # The permit came in the same moment as the cancellation.
-            else:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.give_back(turn.result(), None)  # The permit came in the same moment as the cancellation.
+            elif not turn.done() or turn.cancelled():
                 turn.cancel()
                 self._waiting -= 1
                 self._forget_cancelled()
+                self.pump()
             raise
 
-    def give_back(self) -> None:
-        """Pass a permit on to the first waiter, or free it."""
-        while self._queue:
-            turn = heapq.heappop(self._queue)[2]
-            if not turn.done():
-                self._waiting -= 1
-                turn.set_result(None)
-                return
+    def give_back(self, passage: _Passage, outcome: Outcome | None) -> None:
+        """Take a permit back and pass it on.
+
+        Args:
+            passage: What was let through.
+            outcome: How the attempt ended; None if it was abandoned.
+        """
+        now = self._clock()
+        saturated = self._waiting > 0 or self._in_flight >= self._concurrency.limit or passage.saturated
         self._in_flight -= 1
+        if passage.reservation is not None and self._quota is not None:
+            self._quota.settle(passage.reservation, passage.request, outcome, now)
+        if outcome is not None:
+            if self._breaker is not None:
+                self._breaker.settled(outcome, passage.began, now)
+            self._concurrency.settled(
+                outcome, began=passage.began, in_flight=passage.in_flight, saturated=saturated, now=now
+            )
+        elif self._breaker is not None:
+            self._breaker.abandoned(passage.began, now)
+        if self._waiting:
+            self.pump()
+
+    def pump(self) -> None:
+        """Let through, from the head of the queue, whatever may go now; set a timer for what may go later."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            request, turn = self._queue[0][2:]
+            if turn.done():
+                heapq.heappop(self._queue)
+                continue
+            now = self._clock()
+            pause = self._wait(request, now)
+            if pause == 0.0:
+                heapq.heappop(self._queue)
+                self._waiting -= 1
+                turn.set_result(self._let_through(request, now))
+                continue
+            if pause < inf:
+                self._timer = asyncio.get_running_loop().call_later(pause, self.pump)
+            return
+
+    def _wait(self, request: Request, now: float) -> float:
+        """Seconds until the head of the queue may go, by what is known now; infinite: not before a settle."""
+        if self._in_flight >= self._concurrency.limit:
+            return inf
+        pause = 0.0 if self._breaker is None else self._breaker.wait(now)
+        if pause == 0.0 and self._quota is not None:
+            pause = self._quota.wait(request, now)
+        return pause
+
+    def _let_through(self, request: Request, now: float) -> _Passage:
+        self._in_flight += 1
+        if self._breaker is not None:
+            self._breaker.started()
+        reservation = None if self._quota is None else self._quota.reserve(request, now)
+        saturated = self._in_flight >= self._concurrency.limit
+        return _Passage(request, now, self._in_flight, reservation, saturated=saturated)
 
     def _forget_cancelled(self) -> None:
         # Cancelled turns leave the heap when they reach its top; a mass cancellation must not stay in memory.
         if len(self._queue) > 2 * self._waiting:
-            self._queue = [entry for entry in self._queue if not entry[2].done()]
+            self._queue = [entry for entry in self._queue if not entry[3].done()]
             heapq.heapify(self._queue)
 
 
-class _Permit:
-    __slots__ = ("_dialogue", "_gate")
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """What is known of an attempt that was let through."""
 
-    def __init__(self, gate: FixedGate, dialogue: int) -> None:
+    request: Request
+    began: float
+    in_flight: int
+    reservation: Reservation | None
+    saturated: bool
+
+
+class _Permit:
+    __slots__ = ("_gate", "_outcome", "_passage", "_request")
+
+    def __init__(self, gate: Gate, request: Request) -> None:
         self._gate = gate
-        self._dialogue = dialogue
+        self._request = request
+        self._passage: _Passage | None = None
+        self._outcome: Outcome | None = None
 
     async def __aenter__(self) -> Lease:
-        await self._gate.take(self._dialogue)
+        self._passage = await self._gate.take(self._request)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._gate.give_back()
+        assert self._passage is not None
+        self._gate.give_back(self._passage, self._outcome)
 
     def settle(self, outcome: Outcome) -> None:
-        """A fixed limit learns nothing from how attempts end."""
+        self._outcome = outcome

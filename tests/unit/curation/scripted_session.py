@@ -11,8 +11,9 @@ from toolflow.dialogue.message import Message
 from toolflow.errors import LLMError
 from toolflow.llm.chat import Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.gate import FixedGate
+from toolflow.llm.gate import Gate
 from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.router import Router
 from toolflow.llm.testing import ScriptedProvider
 
 Script = Callable[[Request], Any]
@@ -39,7 +40,9 @@ class ScriptedSession:
                 raise reply
             return Completion(Message("assistant", reply if isinstance(reply, str) else json.dumps(reply)))
 
-        client = Client(ScriptedProvider(answer), FixedGate(4), RetryPolicy(attempts=1, resamples=0))
+        client = Client(
+            Router.single(ScriptedProvider(answer), Gate(4)), RetryPolicy(attempts=1, resamples=0)
+        )
         name = "rehearsal" if rehearsal else "judge-7b"
         self.session = Session(
             BudgetedModel(client, max_calls), name, rehearsal=rehearsal, concurrency=4, seed=seed

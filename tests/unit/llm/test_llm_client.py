@@ -20,9 +20,10 @@ from toolflow.errors import (
 )
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 from toolflow.llm.client import Client
-from toolflow.llm.gate import FixedGate, GateStatistics, Lease
+from toolflow.llm.gate import Gate, GateStatistics, Lease
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.router import Router
 from toolflow.llm.testing import ScriptedProvider
 
 REQUEST = Request(CallKey(3, "user", 1), "m", (Message("user", "hello"),), seed=11)
@@ -46,10 +47,11 @@ class Time:
         self.on_sleep()
 
 
-class RecordingGate:
+class RecordingGate(Gate):
     """Lets everyone in and keeps what the leases were told."""
 
     def __init__(self) -> None:
+        super().__init__(1)
         self.outcomes: list[Outcome | None] = []
 
     def permit(self, request: Request) -> AbstractAsyncContextManager[Lease]:
@@ -62,9 +64,6 @@ class RecordingGate:
             yield lease
         finally:
             self.outcomes.append(lease.outcome)
-
-    def statistics(self) -> GateStatistics:
-        return GateStatistics(1, 0, 0)
 
 
 class RecordingLease:
@@ -90,7 +89,7 @@ def ask(
     provider: ScriptedProvider, policy: RetryPolicy | None = None, request: Request = REQUEST
 ) -> tuple[Completion | LLMError, Client, Time]:
     time = Time()
-    client = Client(provider, FixedGate(1), policy, sleep=time.sleep, clock=time)
+    client = Client(Router.single(provider, Gate(1)), policy, sleep=time.sleep, clock=time)
 
     async def play() -> Completion | LLMError:
         try:
@@ -103,7 +102,7 @@ def ask(
 
 def test_a_completion_comes_through_and_is_counted() -> None:
     answer, client, time = ask(failing_first())
-    assert answer is ANSWER
+    assert answer == ANSWER
     statistics = client.statistics()
     assert (statistics.completed, statistics.attempts, statistics.failed) == (1, 1, 0)
     assert (statistics.prompt_tokens, statistics.completion_tokens) == (7, 2)
@@ -114,7 +113,7 @@ def test_a_completion_comes_through_and_is_counted() -> None:
 def test_transient_failures_are_tried_again_after_a_pause() -> None:
     provider = failing_first(ServerFailedError("a"), ConnectionFailedError("b"), RateLimitedError("c"))
     answer, client, time = ask(provider)
-    assert answer is ANSWER
+    assert answer == ANSWER
     assert len(time.pauses) == 3
     statistics = client.statistics()
     assert (statistics.attempts, statistics.rate_limited, statistics.completed) == (4, 1, 1)
@@ -154,7 +153,7 @@ def test_malformed_completions_are_resampled_with_another_seed_and_no_pause() ->
         return ANSWER
 
     answer, _, time = ask(ScriptedProvider(script))
-    assert answer is ANSWER
+    assert answer == ANSWER
     assert time.pauses == []
     assert seeds[0] == REQUEST.seed
     assert len(set(seeds)) == 3
@@ -173,7 +172,9 @@ def test_pauses_are_determined_by_key_and_seed() -> None:
 
 def test_no_permit_is_held_while_backing_off() -> None:
     time = Time()
-    client = Client(failing_first(ServerFailedError("x")), FixedGate(1), sleep=time.sleep, clock=time)
+    client = Client(
+        Router.single(failing_first(ServerFailedError("x")), Gate(1)), sleep=time.sleep, clock=time
+    )
     seen: list[tuple[int, int]] = []
     time.on_sleep = lambda: seen.append((client.statistics().in_flight, client.statistics().backing_off))
     asyncio.run(client.complete(REQUEST))
@@ -189,7 +190,7 @@ def test_time_in_attempts_and_pauses_counts_towards_the_deadline() -> None:
 
     provider = ScriptedProvider(script)
     policy = RetryPolicy(attempts=100, first_wait=0.0, deadline=100.0)
-    client = Client(provider, FixedGate(1), policy, sleep=time.sleep, clock=time)
+    client = Client(Router.single(provider, Gate(1)), policy, sleep=time.sleep, clock=time)
     with pytest.raises(ServerFailedError):
         asyncio.run(client.complete(REQUEST))
     assert provider.sent == 3
@@ -213,17 +214,20 @@ def test_every_lease_is_told_how_the_attempt_ended() -> None:
     gate = RecordingGate()
     failure = RateLimitedError("x", retry_after=0.0)
     time = Time()
-    client = Client(failing_first(failure), gate, sleep=time.sleep, clock=time)
+    client = Client(Router.single(failing_first(failure), gate), sleep=time.sleep, clock=time)
     asyncio.run(client.complete(REQUEST))
     assert gate.outcomes == [Outcome(0.0, error=failure), Outcome(0.0, Usage(7, 2))]
 
 
 def test_a_cancelled_attempt_is_abandoned_and_gives_its_permit_back() -> None:
     gate = RecordingGate()
-    fixed = FixedGate(1)
+    fixed = Gate(1)
 
     async def play() -> None:
-        for client in (Client(ScriptedProvider(never), gate), Client(ScriptedProvider(never), fixed)):
+        for client in (
+            Client(Router.single(ScriptedProvider(never), gate)),
+            Client(Router.single(ScriptedProvider(never), fixed)),
+        ):
             call = asyncio.create_task(client.complete(REQUEST))
             await asyncio.sleep(0)
             call.cancel()
@@ -244,7 +248,7 @@ def test_a_call_cancelled_while_backing_off_is_no_longer_counted_there() -> None
             pausing.set()
             await asyncio.get_running_loop().create_future()
 
-        client = Client(failing_first(ServerFailedError("x")), FixedGate(1), sleep=sleep)
+        client = Client(Router.single(failing_first(ServerFailedError("x")), Gate(1)), sleep=sleep)
         call = asyncio.create_task(client.complete(REQUEST))
         await pausing.wait()
         assert client.statistics().backing_off == 1
@@ -265,7 +269,7 @@ def test_older_dialogues_go_first_and_the_limit_holds() -> None:
         return ANSWER
 
     async def play() -> None:
-        client = Client(provider, FixedGate(2))
+        client = Client(Router.single(provider, Gate(2)))
         async with asyncio.TaskGroup() as tasks:
             for dialogue in (9, 8, 7, 3, 5, 1):
                 tasks.create_task(client.complete(Request(CallKey(dialogue, "user", 0), "m", ())))
@@ -279,5 +283,5 @@ def test_older_dialogues_go_first_and_the_limit_holds() -> None:
 
 def test_closing_the_client_closes_the_provider() -> None:
     provider = failing_first()
-    asyncio.run(Client(provider, FixedGate(1)).close())
+    asyncio.run(Client(Router.single(provider, Gate(1))).close())
     assert provider.closed

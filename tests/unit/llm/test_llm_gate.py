@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toolflow.errors import UsageError
 from toolflow.llm.chat import CallKey, Request
-from toolflow.llm.gate import FixedGate, GateStatistics
+from toolflow.llm.gate import Gate, GateStatistics
 
 Operation = tuple[str, int]
 
@@ -33,7 +33,7 @@ class Crowd:
     """Tasks that take a permit and hold it until told to leave."""
 
     def __init__(self, limit: int) -> None:
-        self.gate = FixedGate(limit)
+        self.gate = Gate(limit)
         self.tasks: list[asyncio.Task[None]] = []
         self.leave: list[asyncio.Event] = []
         self.dialogues: list[int] = []
@@ -147,11 +147,11 @@ def test_no_permit_is_lost_or_doubled_whenever_a_cancellation_comes(
 
 def test_a_permit_granted_in_the_moment_of_cancellation_passes_on() -> None:
     async def play() -> None:
-        gate = FixedGate(1)
-        await gate.take(0)
-        granted, next_in_line = (asyncio.create_task(gate.take(dialogue)) for dialogue in (1, 2))
+        gate = Gate(1)
+        first = await gate.take(request_of(0))
+        granted, next_in_line = (asyncio.create_task(gate.take(request_of(place))) for place in (1, 2))
         await settle()
-        gate.give_back()
+        gate.give_back(first, None)
         granted.cancel()
         await settle()
         assert granted.cancelled()
@@ -167,7 +167,7 @@ def test_one_release_wakes_one_waiter() -> None:
         for dialogue in range(5):
             crowd.ask(dialogue)
         await settle()
-        assert repr(crowd.gate) == "<FixedGate limit=2 in_flight=2 waiting=3>"
+        assert repr(crowd.gate) == "<Gate limit=2 in_flight=2 waiting=3>"
         crowd.leave[1].set()
         await settle()
         assert crowd.granted == [0, 1, 2]
@@ -195,7 +195,7 @@ def test_a_mass_cancellation_does_not_stay_in_memory() -> None:
 
 def test_an_error_inside_gives_the_permit_back() -> None:
     async def play() -> None:
-        gate = FixedGate(1)
+        gate = Gate(1)
         with pytest.raises(ValueError, match="inside"):
             async with gate.permit(request_of(0)):
                 raise ValueError("inside")
@@ -206,4 +206,4 @@ def test_an_error_inside_gives_the_permit_back() -> None:
 
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="lets no call through"):
-        FixedGate(0)
+        Gate(0)

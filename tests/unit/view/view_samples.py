@@ -50,7 +50,8 @@ def take_calls(**changes: int) -> ClientStatistics:
         "waiting": 31,
         "backing_off": 4,
     }
-    return ClientStatistics(**(figures | changes))
+    given: dict[str, Any] = figures | changes
+    return ClientStatistics(**given)
 
 
 def take_snapshot(

@@ -27,6 +27,7 @@ from toolflow.errors import (
     ServerFailedError,
 )
 from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.providers.rate_headers import read_limits, reset_wait
 from toolflow.text import one_line
 
 _LONGEST_QUOTE = 300
@@ -70,6 +71,8 @@ def response_failure(
     to = f" to {quote(headers['location'])}" if status < 400 and "location" in headers else ""
     phrase = f"{endpoint.base_url} answered {_status_words(status)}{to}: {said.message}"
     retry_after = _retry_after(headers)
+    if retry_after is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        retry_after = reset_wait(read_limits(headers))
     return _classify(status, phrase, said, endpoint=endpoint, model=model, retry_after=retry_after)
 
 

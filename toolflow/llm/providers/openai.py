@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from types import TracebackType
 
@@ -10,9 +11,10 @@ from yarl import URL
 
 import toolflow
 from toolflow.errors import LLMError
-from toolflow.llm.chat import Completion, Request
+from toolflow.llm.chat import Completion, Delivery, Request
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import connection_failure, response_failure
+from toolflow.llm.providers.rate_headers import read_limits
 from toolflow.llm.providers.wire import decode_completion, encode_request
 
 # aiohttp warns about larger bodies of plain bytes.
@@ -73,7 +75,9 @@ class OpenAIProvider:
             failure = connection_failure(error, self._endpoint)
         else:
             if 200 <= response.status < 300:
-                return decode_completion(answer, request, self._endpoint)
+                completion = decode_completion(answer, request, self._endpoint)
+                limits = read_limits(response.headers)
+                return replace(completion, delivery=Delivery(self._endpoint.base_url, limits=limits))
             failure = response_failure(
                 response.status, response.headers, answer, self._endpoint, request.model
             )

@@ -190,11 +190,18 @@ def _check_usable(completion: Completion, refusal: str | None, request: Request,
     empty = not completion.message.tool_calls and not completion.message.content.strip()
     if completion.finish_reason == "content_filter":
         raise PermanentLLMError(f"the content filter of {endpoint.base_url} stopped the completion")
+    usage = completion.usage
     if completion.finish_reason == "length" and (empty or request.response_format is not None):
         raise MalformedCompletionError(
             f"{endpoint.base_url} cut the completion off before it was complete",
             hint="Raise max_tokens for this role.",
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
         )
     if empty:
         why = f"; the model refused: {quote(refusal)}" if refusal else ""
-        raise MalformedCompletionError(f"{endpoint.base_url} answered with an empty message{why}")
+        raise MalformedCompletionError(
+            f"{endpoint.base_url} answered with an empty message{why}",
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
+        )

@@ -1,0 +1,381 @@
+"""The LLM core against a server in a process of its own: cost of a call, and pace under limits and faults.
+
+    python -m benchmarks.bench_llm [CASE…] [--calls 6000] [--repeats 3]
+
+Every case asserts that each call was answered once. CPU figures are of the client process alone, beside a
+bare aiohttp session on uvloop in the same run. Paces are shares of what the server's limit allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.record import spread, write
+from toolflow.dialogue.message import Message
+from toolflow.llm.breaker import Breaker
+from toolflow.llm.chat import CallKey, Request
+from toolflow.llm.client import Client
+from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
+from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.gate import Gate
+from toolflow.llm.limits import RateLimits
+from toolflow.llm.providers.openai import OpenAIProvider
+from toolflow.llm.quota import Quota
+from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.router import Replica, Router
+from toolflow.runtime.loop import run
+
+_PROMPT = "Find me a table for four in Lisbon on Friday, and tell me what the weather will be like. " * 8
+_CALLS_PER_DIALOGUE = 10
+_TOOLFLOW = str(Path(sys.executable).with_name("toolflow"))
+
+
+@contextmanager
+def provider(*options: str, port: int = 0) -> Generator[str]:
+    """``toolflow provider`` with a fixed reply; its base URL."""
+    command = [_TOOLFLOW, "provider", "--port", str(port), "--fixed-reply", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        yield next(word for word in line.split() if word.startswith("http"))
+    finally:
+        process.terminate()
+        process.stdout.close()
+        process.wait(30)
+
+
+def counters(base_url: str) -> dict[str, Any]:
+    """What the server counted."""
+    with urllib.request.urlopen(base_url.removesuffix("/v1") + "/rehearsal/counters") as response:
+        counted: dict[str, Any] = json.load(response)
+    return counted
+
+
+def request(number: int) -> Request:
+    """The n-th call: ten make a dialogue, and no two are equal."""
+    dialogue, position = divmod(number, _CALLS_PER_DIALOGUE)
+    key = CallKey(dialogue, "user", position)
+    return Request(key, "rehearsal", (Message("user", f"{number}: {_PROMPT}"),), seed=number)
+
+
+def make_client(
+    urls: list[str], concurrency: Callable[[], Concurrency], limits: RateLimits | None, timeout: float
+) -> tuple[Client, Router]:
+    """The full core: quota, controller, breaker and retries, as a run has them."""
+
+    def gate(breaker: Breaker) -> Gate:
+        quota = Quota(limits or RateLimits(), TokenEstimator())
+        return Gate(concurrency(), quota=quota, breaker=breaker)
+
+    router = Router(tuple(Replica(url, OpenAIProvider(Endpoint(url))) for url in urls), gate)
+    return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout)), router
+
+
+async def drive(client: Client, calls: int, workers: int, seconds: float | None = None) -> tuple[int, float]:
+    """Send calls from dialogues, one after the other in each; how many were answered, in what time."""
+    begun = time.monotonic()
+    dialogues = deque(range(0, calls, _CALLS_PER_DIALOGUE))
+    answered = 0
+
+    async def play() -> None:
+        nonlocal answered
+        while dialogues:
+            first = dialogues.popleft()
+            for number in range(first, min(first + _CALLS_PER_DIALOGUE, calls)):
+                if seconds is not None and time.monotonic() - begun >= seconds:
+                    return
+                await client.complete(request(number))
+                answered += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(workers, len(dialogues))):
+            group.create_task(play())
+    return answered, time.monotonic() - begun
+
+
+async def pace(
+    urls: list[str],
+    *,
+    calls: int,
+    workers: int,
+    concurrency: Callable[[], Concurrency],
+    limits: RateLimits | None = None,
+    seconds: float | None = None,
+    answer_within: float = 60.0,
+) -> dict[str, Any]:
+    """Drive the core and count."""
+    client, router = make_client(urls, concurrency, limits, answer_within)
+    try:
+        answered, elapsed = await drive(client, calls, workers, seconds)
+    finally:
+        await client.close()
+    figures = client.statistics()
+    assert figures.completed == answered, "a call was lost"
+    assert figures.failed == 0, "a call was given up"
+    return {
+        "calls": answered,
+        "seconds": elapsed,
+        "calls_per_s": answered / elapsed,
+        "attempts": figures.attempts,
+        "rate_limited": figures.rate_limited,
+        "rate_limited_share": figures.rate_limited / figures.attempts,
+        "limit_at_end": figures.limit,
+        "changes": [[round(c.at, 2), c.before, c.after, c.reason] for c in figures.changes][-12:],
+        "endpoints": [repr(endpoint) for endpoint in router.statistics()],
+    }
+
+
+async def bare(url: str, calls: int, workers: int) -> None:
+    """The least that a call can cost: a session, a body that is encoded, an answer that is decoded."""
+    numbers = iter(range(calls))
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
+
+        async def send() -> None:
+            for number in numbers:
+                body = json.dumps(
+                    {
+                        "model": "rehearsal",
+                        "messages": [{"role": "user", "content": f"{number}: {_PROMPT}"}],
+                        "seed": number,
+                    }
+                )
+                headers = {"Content-Type": "application/json"}
+                async with session.post(url + "/chat/completions", data=body, headers=headers) as response:
+                    answer = json.loads(await response.read())
+                assert answer["choices"][0]["message"]["content"]
+
+        for _ in range(workers):
+            group.create_task(send())
+
+
+def _cpu(work: Callable[[], Coroutine[Any, Any, Any]]) -> float:
+    before = time.process_time()
+    run(work())
+    return time.process_time() - before
+
+
+def case_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
+    """CPU µs per call of the full core and of bare aiohttp, in turn, at 50 ms latency."""
+    found: dict[str, Any] = {}
+    for in_flight in (64, 256, 1000, 5000):
+        calls = max(arguments.calls, 4 * in_flight)
+        core, raw = [], []
+        for _ in range(arguments.repeats):
+            with provider("--latency", "0.05") as url:
+                raw.append(1e6 * _cpu(lambda: bare(url, calls, in_flight)) / calls)
+            with provider("--latency", "0.05") as url:
+
+                def full() -> Coroutine[Any, Any, Any]:
+                    return pace(
+                        [url],
+                        calls=calls,
+                        workers=in_flight,
+                        concurrency=lambda: AdaptiveConcurrency(start=in_flight, most=in_flight),
+                    )
+
+                core.append(1e6 * _cpu(full) / calls)
+                assert counters(url)["completed"] == calls
+        ratios = [mine / least for mine, least in zip(core, raw, strict=True)]
+        found[str(in_flight)] = {
+            "calls": calls,
+            "core_us": spread(core),
+            "bare_us": spread(raw),
+            "ratio": spread(ratios),
+        }
+        medians = {name: found[str(in_flight)][name]["median"] for name in ("core_us", "bare_us", "ratio")}
+        print(f"cpu, {in_flight} in flight: {json.dumps(medians)}")
+    return found
+
+
+def _rate(
+    name: str, limits: RateLimits | None, allowed_a_minute: int, options: tuple[str, ...], arguments: Any
+) -> dict[str, Any]:
+    with provider("--latency", "0.5", "--latency-spread", "0.3", *options) as url:
+        seconds = arguments.minutes * 60.0
+        result = run(
+            pace(
+                [url],
+                calls=10**6,
+                workers=400,
+                concurrency=lambda: FixedConcurrency(400),
+                limits=limits,
+                seconds=seconds,
+            )
+        )
+    result["pace"] = result["calls"] / (allowed_a_minute * result["seconds"] / 60)
+    print(
+        f"{name}: pace {result['pace']:.3f}, {result['rate_limited']} 429s in {result['attempts']} attempts"
+    )
+    return result
+
+
+def case_rates(arguments: argparse.Namespace) -> dict[str, Any]:
+    """3,000 requests and 600,000 LLM tokens a minute, told and not told, on both kinds of windows."""
+    both = RateLimits(requests=3000, tokens=600_000)
+    limits = ("--rpm", "3000", "--tpm", "600000")
+    small, large = ("--fixed-usage", "100,20"), ("--fixed-usage", "250,150")
+    return {
+        f"{told}_{window}_{bound}": _rate(
+            f"{told}, {window}, bound by {bound}",
+            both if told == "told" else None,
+            3000 if bound == "requests" else 1500,
+            (*limits, "--window", window, *(small if bound == "requests" else large)),
+            arguments,
+        )
+        for told in ("told", "headers")
+        for window in ("sliding", "bucket")
+        for bound in ("requests", "tokens")
+    }
+
+
+def _controlled(options: tuple[str, ...], calls: int, workers: int = 400) -> dict[str, Any]:
+    with provider(*options) as url:
+        result = run(
+            pace([url], calls=calls, workers=workers, concurrency=AdaptiveConcurrency, answer_within=20.0)
+        )
+        assert counters(url)["completed"] >= calls
+    return result
+
+
+def case_cap(_: argparse.Namespace) -> dict[str, Any]:
+    """A hidden cap of 48 at 2 s latency, 1,000 calls."""
+    result = _controlled(("--latency", "2", "--cap", "48"), 1000)
+    result["of_ideal"] = (1000 * 2 / 48) / result["seconds"]
+    print(f"hidden cap: {result['of_ideal']:.3f} of ideal, {result['rate_limited_share']:.2%} 429s")
+    return result
+
+
+def case_knee(_: argparse.Namespace) -> dict[str, Any]:
+    """Latency grows with the square of what is in flight above 48, and no 429 tells."""
+    options = ("--latency", "0.5", "--knee", "48")
+    found = _controlled(options, 4000)
+    with provider(*options) as url:
+        best = run(pace([url], calls=4000, workers=400, concurrency=lambda: FixedConcurrency(48)))
+    found["best_fixed_seconds"] = best["seconds"]
+    found["of_best_fixed"] = best["seconds"] / found["seconds"]
+    print(f"knee: {found['of_best_fixed']:.3f} of the best fixed setting, limit {found['limit_at_end']}")
+    return found
+
+
+def case_moving(_: argparse.Namespace) -> dict[str, Any]:
+    """A cap that moves 48 → 16 → 96, a minute each, at 1 s latency."""
+    with provider("--latency", "1", "--cap", "48,16@60,96@120") as url:
+        result = run(
+            pace(
+                [url],
+                calls=10**6,
+                workers=400,
+                concurrency=AdaptiveConcurrency,
+                seconds=180.0,
+                answer_within=20.0,
+            )
+        )
+    result["of_ideal"] = result["calls"] / (60 * (48 + 16 + 96))
+    print(f"moving cap: {result['of_ideal']:.3f} of ideal, {result['rate_limited_share']:.2%} 429s")
+    return result
+
+
+def case_faults(_: argparse.Namespace) -> dict[str, Any]:
+    """3 % 500s, 2 % resets, 1 % stalls, 0.5 % malformed, beside a run without."""
+    without = _controlled(("--latency", "0.5", "--cap", "200"), 8000)
+    faults = ("--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
+    with provider("--latency", "0.5", "--cap", "200", *faults) as url:
+        result = run(pace([url], calls=8000, workers=400, concurrency=AdaptiveConcurrency, answer_within=3.0))
+    result["without_faults_per_s"] = without["calls_per_s"]
+    result["pace"] = result["calls_per_s"] / without["calls_per_s"]
+    print(f"faults: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}")
+    return result
+
+
+def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
+    """Three endpoints of 30 permits at 0.5 s, of which one dies after 20 s and returns after 20 more."""
+
+    async def play(urls: list[str], restart: Callable[[], None], stop: Callable[[], None]) -> dict[str, Any]:
+        client, router = make_client(urls, lambda: FixedConcurrency(30), None, 5.0)
+        marks: list[tuple[float, int, str]] = []
+
+        async def script() -> None:
+            for pause, what in ((20.0, stop), (20.0, restart), (20.0, lambda: None)):
+                marks.append((time.monotonic(), client.statistics().completed, repr(router.statistics())))
+                await asyncio.sleep(pause)
+                await asyncio.to_thread(what)
+            marks.append((time.monotonic(), client.statistics().completed, repr(router.statistics())))
+
+        scripted = asyncio.create_task(script())
+        answered, _ = await drive(client, 10**6, 120, 60.0)
+        await scripted
+        await client.close()
+        assert client.statistics().failed == 0
+        assert client.statistics().completed == answered
+        paces = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks)]
+        return {
+            "of_capacity": [paces[0] / 180, paces[1] / 120, paces[2] / 180],
+            "endpoints": [mark[2] for mark in marks],
+            "calls": answered,
+        }
+
+    options = ("--latency", "0.5", "--cap", "30")
+    with provider(*options) as first, provider(*options) as second:
+        command = [_TOOLFLOW, "provider", "--fixed-reply", *options, "--port"]
+        third = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True)
+        assert third.stdout is not None
+        url = next(word for word in third.stdout.readline().split() if word.startswith("http"))
+        alive = [third]
+
+        def stop() -> None:
+            alive[-1].kill()
+            alive[-1].wait(10)
+
+        def restart() -> None:
+            port = url.removesuffix("/v1").rpartition(":")[2]
+            alive.append(subprocess.Popen([*command, port], stdout=subprocess.PIPE, text=True))
+
+        try:
+            result = run(play([first, second, url], restart, stop))
+        finally:
+            alive[-1].kill()
+    print(f"endpoints: of the capacity there {', '.join(f'{share:.3f}' for share in result['of_capacity'])}")
+    return result
+
+
+CASES = {
+    "cpu": case_cpu,
+    "rates": case_rates,
+    "cap": case_cap,
+    "knee": case_knee,
+    "moving": case_moving,
+    "faults": case_faults,
+    "endpoints": case_endpoints,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=list(CASES))
+    parser.add_argument("--calls", type=int, default=6000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=2.0)
+    arguments = parser.parse_args()
+    for name in arguments.cases:
+        write(f"llm_{name}", {name: CASES[name](arguments)})
+
+
+if __name__ == "__main__":
+    main()

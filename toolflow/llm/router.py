@@ -1,0 +1,225 @@
+"""The router: which endpoint an attempt goes to, where several serve the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from toolflow.clock import Clock, derive_seed, monotonic
+from toolflow.llm.breaker import Breaker, State
+from toolflow.llm.chat import Request
+from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.gate import Gate
+
+if TYPE_CHECKING:
+    from toolflow.llm.client import Provider
+
+_MOST_OVER_MEAN: Final = 1.25
+_SLACK: Final = 2.0
+"""A replica may carry 1.25 times the mean load, and two attempts more, before dialogues leave it (Mirrokni et
+al., Consistent Hashing with Bounded Loads, https://arxiv.org/abs/1608.01350)."""
+
+_HOMES_KEPT: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One endpoint.
+
+    Attributes:
+        name: Its base URL.
+        provider: Sends attempts to it.
+        weight: Its share of the load, relative to the others.
+    """
+
+    name: str
+    provider: Provider
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatistics:
+    """A snapshot of an endpoint.
+
+    Attributes:
+        name: Its base URL.
+        limit: Attempts that may be in flight, its models together.
+        in_flight: Permits held now.
+        waiting: Attempts that wait for one now.
+        answered: Attempts that gave a completion.
+        failed: Attempts that did not.
+        at_home: Attempts of dialogues that were here before, and find their prefix cached.
+        moved: Attempts of dialogues that come from another endpoint.
+        breaker: Whether it is there.
+    """
+
+    name: str
+    limit: int
+    in_flight: int
+    waiting: int
+    answered: int
+    failed: int
+    at_home: int
+    moved: int
+    breaker: State
+
+
+class Lane:
+    """The way of one model's attempts to one endpoint: a quota group."""
+
+    __slots__ = ("gate", "place", "replica")
+
+    def __init__(self, place: int, replica: Replica, gate: Gate) -> None:
+        self.place = place
+        self.replica = replica
+        self.gate = gate
+
+
+class _Post:
+    """What is known of one replica."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.breaker = Breaker()
+        self.lanes: dict[str, Lane] = {}
+        self.answered = self.failed = self.at_home = self.moved = 0
+
+    @property
+    def load(self) -> float:
+        return sum(lane.gate.load for lane in self.lanes.values()) / self.replica.weight
+
+
+class Router:
+    """Chooses an endpoint for each attempt.
+
+    A dialogue stays on the endpoint that it began on, which has its prompts' common prefix cached, unless
+    that one is overloaded or gone. New dialogues, and those that must move, take the less loaded of two
+    endpoints drawn for them (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001). When
+    an endpoint is found to be gone, the attempts that wait for it are turned away and routed again.
+
+    Args:
+        replicas: The endpoints, at least one.
+        make_gate: Makes the gate of a quota group, given its endpoint's breaker.
+        clock: What breakers are asked by.
+    """
+
+    def __init__(
+        self, replicas: Sequence[Replica], make_gate: Callable[[Breaker], Gate], *, clock: Clock = monotonic
+    ) -> None:
+        self._posts = [_Post(replica) for replica in replicas]
+        self._make_gate = make_gate
+        self._clock = clock
+        self._homes: dict[int, int] = {}
+        self._moves = 0
+
+    @classmethod
+    def single(cls, provider: Provider, gate: Gate, name: str = "") -> Router:
+        """A router for one endpoint with one gate for all models."""
+        return cls((Replica(name, provider),), lambda _: gate)
+
+    def __repr__(self) -> str:
+        return f"<Router {' '.join(post.replica.name for post in self._posts)}>"
+
+    @property
+    def limit(self) -> int:
+        """Attempts that may be in flight in all; before the first one, what the gates will begin with."""
+        gates = {lane.gate for post in self._posts for lane in post.lanes.values()}
+        if not gates:
+            return self._make_gate(Breaker()).statistics().limit * len(self._posts)
+        return sum(gate.statistics().limit for gate in gates)
+
+    @property
+    def waiting(self) -> int:
+        """Attempts that wait for a permit."""
+        return sum(lane.gate.waiting for post in self._posts for lane in post.lanes.values())
+
+    def route(self, request: Request) -> Lane:
+        """The lane for the next attempt of a request."""
+        posts = self._posts
+        if len(posts) == 1:
+            return self._lane(0, request.model)
+        dialogue = request.key.dialogue
+        now = self._clock()
+        up = [place for place, post in enumerate(posts) if post.breaker.wait(now) == 0.0]
+        home = self._homes.get(dialogue)
+        if home is not None and (not up or (home in up and self._bears(home, up))):
+            posts[home].at_home += 1
+            return self._lane(home, request.model)
+        place = self._choose(dialogue, up or list(range(len(posts))))
+        if home is not None:
+            which = "at_home" if place == home else "moved"
+            setattr(posts[place], which, getattr(posts[place], which) + 1)
+        self._homes.pop(dialogue, None)
+        self._homes[dialogue] = place
+        if len(self._homes) > _HOMES_KEPT:
+            del self._homes[next(iter(self._homes))]
+        return self._lane(place, request.model)
+
+    def settled(self, lane: Lane, *, answered: bool) -> None:
+        """An attempt on a lane has ended."""
+        post = self._posts[lane.place]
+        if answered:
+            post.answered += 1
+            return
+        post.failed += 1
+        now = self._clock()
+        if post.breaker.state == "closed" or len(self._posts) == 1:
+            return
+        if any(other is not post and other.breaker.wait(now) == 0.0 for other in self._posts):
+            for down in post.lanes.values():
+                down.gate.turn_away()
+
+    async def close(self) -> None:
+        """Close the endpoints' providers."""
+        for post in self._posts:
+            await post.replica.provider.close()
+
+    def statistics(self) -> tuple[ReplicaStatistics, ...]:
+        """One snapshot an endpoint, in the order given."""
+        found: list[ReplicaStatistics] = []
+        for post in self._posts:
+            gates = [lane.gate.statistics() for lane in post.lanes.values()]
+            found.append(
+                ReplicaStatistics(
+                    post.replica.name,
+                    sum(gate.limit for gate in gates),
+                    sum(gate.in_flight for gate in gates),
+                    sum(gate.waiting for gate in gates),
+                    post.answered,
+                    post.failed,
+                    post.at_home,
+                    post.moved,
+                    post.breaker.state,
+                )
+            )
+        return tuple(found)
+
+    def changes(self) -> tuple[LimitChange, ...]:
+        """The last changes of concurrency limits, oldest first."""
+        gates = {lane.gate for post in self._posts for lane in post.lanes.values()}
+        changes = [change for gate in gates for change in gate.statistics().changes]
+        return tuple(sorted(changes, key=lambda change: change.at))
+
+    def _bears(self, place: int, up: Sequence[int]) -> bool:
+        posts = [self._posts[other] for other in up]
+        total = sum(post.load * post.replica.weight for post in posts)
+        mean = total / sum(post.replica.weight for post in posts)
+        return self._posts[place].load <= _MOST_OVER_MEAN * mean + _SLACK
+
+    def _choose(self, dialogue: int, places: Sequence[int]) -> int:
+        self._moves += 1
+        draw = derive_seed("replica", dialogue, self._moves)
+        first = places[draw % len(places)]
+        others = [place for place in places if place != first]
+        if not others:
+            return first
+        second = others[draw // len(places) % len(others)]
+        return min(first, second, key=lambda place: self._posts[place].load)
+
+    def _lane(self, place: int, model: str) -> Lane:
+        post = self._posts[place]
+        lane = post.lanes.get(model)
+        if lane is None:
+            lane = post.lanes[model] = Lane(place, post.replica, self._make_gate(post.breaker))
+        return lane

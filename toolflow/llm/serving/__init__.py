@@ -1,0 +1,1 @@
+"""How the rehearsal server behaves: latency, limits and faults, decided without waiting."""
