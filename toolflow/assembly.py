@@ -154,7 +154,7 @@ async def _play(
 
         def exhausted(reason: str) -> None:
             display.notice(f"The budget is spent ({BOUNDS[reason]}): the calls in flight finish.")
-            synthesis.stop("budget_spent")
+            synthesis.stop_spent(budget.drained)
 
         budget.on_exhausted = exhausted
         budget.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -84,11 +84,22 @@ class Synthesis:
         self._labels = labels
         self._changed = asyncio.Event()
         self._stopped: Ending | None = None
+        self._spent: Callable[[], Awaitable[None]] | None = None
         self._failures_in_a_row = 0
 
-    def stop(self, why: Literal["budget_spent", "interrupted"] = "interrupted") -> None:
+    def stop(self) -> None:
         """Begin no dialogue and send no call any more; let the calls in flight finish."""
-        self._stopped = self._stopped or why
+        self._stopped = self._stopped or "interrupted"
+        self._changed.set()
+
+    def stop_spent(self, drained: Callable[[], Awaitable[None]]) -> None:
+        """Likewise, because the budget lets no attempt begin any more.
+
+        Args:
+            drained: Returns once no attempt is in flight; calls that wait for the budget never return.
+        """
+        if self._stopped is None:
+            self._stopped, self._spent = "budget_spent", drained
         self._changed.set()
 
     def look_for_room(self) -> None:
@@ -128,8 +139,12 @@ class Synthesis:
                 if ending is None:
                     self._changed.clear()
                     await self._changed.wait()
-            if self._stopped is not None:
+            if self._spent is not None:
+                await self._spent()
+                await self._model.flush()
+            elif self._stopped is not None:
                 await self._model.drain()
+            if self._stopped is not None:
                 for task in tasks:
                     task.cancel()
         return ending

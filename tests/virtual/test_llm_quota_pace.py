@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,11 +11,17 @@ from itertools import count
 from random import Random
 from typing import Protocol
 
+import pytest
+
+from toolflow.dialogue.message import Message
 from toolflow.errors import RateLimitedError
-from toolflow.llm.chat import Usage
+from toolflow.llm.chat import CallKey, Request, Usage
+from toolflow.llm.gate import Gate
 from toolflow.llm.limits import RateLimits, ReportedLimit
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.pacing import Pacing, Reservation
+from toolflow.llm.quota import Quota
+from toolflow.runtime.testing import run_virtual
 
 RPM, TPM = 3_000, 600_000
 
@@ -90,7 +97,7 @@ class BucketServer:
 
     def __init__(self, rpm: int, tpm: int, seconds: float = 60.0) -> None:
         self.rates = (rpm / 60, tpm / 60)
-        self.most = (rpm / 60 * seconds, tpm / 60 * seconds)
+        self.most = (max(2.0, rpm / 60 * seconds), max(2_000.0, tpm / 60 * seconds))
         self.levels = list(self.most)
         self.at = 0.0
 
@@ -118,7 +125,10 @@ class BucketServer:
 
     def reset(self, now: float) -> float:
         self._refill(now)
-        return max((most - level) / rate for most, level, rate in zip(self.most, self.levels, self.rates))
+        return max(
+            (most - level) / rate
+            for most, level, rate in zip(self.most, self.levels, self.rates, strict=True)
+        )
 
 
 @dataclass
@@ -243,8 +253,135 @@ def small(tokens: int = 100) -> Iterator[tuple[Usage, Usage]]:
 
 
 def large(seed: int = 3) -> Iterator[tuple[Usage, Usage]]:
-    """Prompts of a few hundred to a few thousand LLM tokens, estimated some 10 % high and now and then low."""
+    """Prompts of a few hundred to a few thousand LLM tokens, estimated a little high and now and then low."""
     random = Random(seed)
     while True:
         prompt, completion = int(random.lognormvariate(6.5, 0.6)), int(random.lognormvariate(5.5, 0.6))
         yield Usage(int(prompt * random.uniform(0.98, 1.15)), 450), Usage(prompt, completion)
+
+
+class CappedServer(SlidingServer):
+    """Has no rate limit, and refuses what is more than ``cap`` at a time."""
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(0, 0)
+        self.cap, self.held = cap, 0
+
+    def arrive(self, prompt: int, now: float) -> bool:
+        if self.held >= self.cap:
+            return False
+        self.held += 1
+        return True
+
+    def complete(self, completion: int, now: float) -> None:
+        self.held -= 1
+
+
+TOLD = RateLimits(RPM, TPM)
+SERVERS: dict[str, Callable[[int, int], Server]] = {
+    "sliding": SlidingServer,
+    "fixed": FixedServer,
+    "full bucket": BucketServer,
+    "small bucket": lambda rpm, tpm: BucketServer(rpm, tpm, seconds=2.0),
+}
+
+
+@pytest.fixture(params=SERVERS)
+def server_of(request: pytest.FixtureRequest) -> Callable[[int, int], Server]:
+    return SERVERS[request.param]
+
+
+@pytest.mark.parametrize("reports", [None, TOLD], ids=["silent", "with headers"])
+@pytest.mark.parametrize("seconds", [60.0, 150.0])
+def test_told_limits_are_used_up_without_a_refusal(
+    server_of: Callable[[int, int], Server], reports: RateLimits | None, seconds: float
+) -> None:
+    drive = Drive(Pacing(TOLD), server_of(RPM, TPM), small(), seconds=seconds, reports=reports).run()
+    assert drive.refused == []
+    assert 0.98 <= drive.pace() <= 1.01
+
+
+def test_told_token_limits_are_used_up_without_a_refusal(server_of: Callable[[int, int], Server]) -> None:
+    drive = Drive(Pacing(TOLD), server_of(RPM, TPM), large(), seconds=300.0).run()
+    assert drive.refused == []
+    assert 0.98 <= drive.token_pace() <= 1.01
+
+
+@pytest.mark.parametrize("limits", [RateLimits(7), RateLimits(60), RateLimits(requests=500, tokens=20_000)])
+def test_small_limits_are_kept_too(server_of: Callable[[int, int], Server], limits: RateLimits) -> None:
+    rpm, tpm = limits.requests or 0, limits.tokens or TPM
+    drive = Drive(Pacing(limits), server_of(rpm, tpm), small(), seconds=600.0).run()
+    assert drive.refused == []
+    possible = min(rpm, tpm / 100) * 10
+    assert len(drive.accepted) >= 0.97 * possible
+
+
+@pytest.mark.parametrize("sizes", [small, large])
+def test_limits_are_learned_from_headers_alone(
+    server_of: Callable[[int, int], Server], sizes: Callable[[], Iterator[tuple[Usage, Usage]]]
+) -> None:
+    drive = Drive(Pacing(), server_of(RPM, TPM), sizes(), seconds=240.0, most_in_flight=200, reports=TOLD)
+    drive.run()
+    assert drive.pacing.limits == TOLD
+    assert max(drive.pace(62.0), drive.token_pace(62.0)) >= 0.95
+    # A bucket of two seconds is emptied before its first answer can say anything.
+    assert [moment for moment in drive.refused if moment > 62.0] == []
+    if not isinstance(drive.server, BucketServer) or drive.server.most[0] == RPM:
+        assert drive.refused == []
+
+
+def test_what_others_use_is_left_to_them(server_of: Callable[[int, int], Server]) -> None:
+    """Somebody else takes 40 %: with the servers' word most of the rest is used, and few are refused."""
+    drive = Drive(Pacing(TOLD), server_of(RPM, TPM), small(), seconds=240.0, reports=TOLD, others=1_200).run()
+    assert drive.pacing.limits == TOLD
+    assert drive.pace(62.0) >= 0.55
+    assert len(drive.refused) <= 0.1 * len(drive.accepted)
+
+
+def test_a_rate_that_nobody_tells_is_inferred_from_refusals() -> None:
+    drive = Drive(Pacing(), SlidingServer(600, TPM), small(), seconds=900.0, most_in_flight=30).run()
+    assert [(it.kind, it.source) for it in drive.pacing.in_force] == [("requests", "inferred")]
+    late = [moment for moment, _ in drive.accepted if moment >= 300.0]
+    assert len(late) >= 0.85 * 600 * 10
+    assert len([moment for moment in drive.refused if moment >= 300.0]) <= 0.3 * len(late)
+
+
+def test_a_told_limit_that_is_too_high_is_lowered_by_refusals(
+    server_of: Callable[[int, int], Server],
+) -> None:
+    drive = Drive(Pacing(RateLimits(1_200)), server_of(600, TPM), small(), seconds=600.0).run()
+    assert sum(moment >= 300.0 for moment, _ in drive.accepted) >= 0.85 * 600 * 5
+    assert sum(moment >= 300.0 for moment in drive.refused) <= 0.05 * 600 * 5
+
+
+def test_refusals_for_too_many_in_flight_hold_nobody_and_teach_no_rate() -> None:
+    drive = Drive(Pacing(), CappedServer(48), small(), seconds=40.0, most_in_flight=200).run()
+    assert len(drive.refused) > 500
+    assert drive.pacing.in_force == ()
+    assert drive.pacing.wait(Usage(), drive.now) == 0.0
+
+
+def test_a_gate_keeps_the_pace_in_the_order_of_its_queue() -> None:
+    server = SlidingServer(600, TPM)
+    sent: list[int] = []
+
+    async def play() -> float:
+        loop = asyncio.get_running_loop()
+        gate = Gate(100, quota=Quota(RateLimits(600)), clock=loop.time)
+
+        async def call(number: int) -> None:
+            request = Request(CallKey(number, "user", 0), "m", (Message("user", "hello"),))
+            async with gate.permit(request) as lease:
+                sent.append(number)
+                assert server.arrive(10, loop.time())
+                await asyncio.sleep(1.0)
+                lease.settle(Outcome(1.0, Usage(10, 10)))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(1_500):
+                group.create_task(call(number))
+        return loop.time()
+
+    seconds = run_virtual(play())
+    assert sent == list(range(1_500))
+    assert 1_500 / (10 * seconds) >= 0.98

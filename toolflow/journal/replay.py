@@ -30,6 +30,8 @@ class JournalledModel:
         self._in_flight = 0
         self._draining = False
         self._drained = asyncio.Event()
+        self._recording = 0
+        self._recorded = asyncio.Event()
         self.replayed = 0
 
     def begin(self, dialogue: int) -> None:
@@ -66,12 +68,27 @@ class JournalledModel:
         self._in_flight += 1
         try:
             completion = await self._model.complete(request)
-            await self._journal.append(_record(request.key, digest, completion))
+            await self._record(_record(request.key, digest, completion))
         finally:
             self._in_flight -= 1
             if self._draining and self._in_flight == 0:
                 self._drained.set()
         return completion
+
+    async def _record(self, record: CallRecord) -> None:
+        self._recording += 1
+        try:
+            await self._journal.append(record)
+        finally:
+            self._recording -= 1
+            if not self._recording:
+                self._recorded.set()
+
+    async def flush(self) -> None:
+        """Return once every completion that has come is durable."""
+        self._recorded.clear()
+        if self._recording:
+            await self._recorded.wait()
 
     async def drain(self) -> None:
         """Send nothing more; return once the calls in flight are finished and durable."""

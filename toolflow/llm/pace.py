@@ -14,6 +14,9 @@ _EVEN_MINUTE: Final = 60.3
 """Seconds over which a minute's worth is spread. The window is the ceiling; this only makes it smooth, and is
 slower than a server's bucket refills, so that an unlucky start evens out."""
 
+_UNDERWAY: Final = 2
+"""Completions, itself included, that may be counted between sending a request and its arrival."""
+
 _COMFORTABLE: Final = 0.25
 """Share of a limit above which what the server says is left does not matter."""
 
@@ -89,23 +92,24 @@ class Pace:
             return 0.0
         pause = self._due - TOLERANCE - now
         limit = self.limit
-        amount = amount if amount < limit else limit
         arrived, completed = self._arrived, self._completed
         slot = int(now * SLOTS_PER_SECOND)
         if slot > arrived.newest:
             arrived.advance(slot)
-        if arrived.total + amount > limit:
-            pause = max(pause, arrived.seconds_until_freed(arrived.total + amount - limit, now))
+        over = arrived.total + (amount if amount < limit else limit) - limit
+        if over > 0:
+            pause = max(pause, arrived.seconds_until_freed(over, now))
         if completed is not None:
             if slot > completed.newest:
                 completed.advance(slot)
-            # A server that is at its limit refuses even what arrives with nothing.
-            arriving = (arriving if arriving < limit else limit) or 1
-            if completed.total + arriving > limit:
-                pause = max(pause, completed.seconds_until_freed(completed.total + arriving - limit, now))
+            # While the request is on its way others are completed: room for a few of them.
+            over = completed.total + min(arriving + _UNDERWAY * (amount - arriving), limit) - limit
+            if over > 0:
+                pause = max(pause, completed.seconds_until_freed(over, now))
         if self._left is not None:
-            lacking = amount - self._left - (now - self._left_at) * limit / 60.0
+            lacking = min(amount, limit) - self._left - (now - self._left_at) * limit / 60.0
             pause = max(pause, lacking * 60.0 / limit)
+        # A microsecond is rounding: no timer is worth it, and no window is that exact.
         return pause if pause > 1e-6 else 0.0
 
     def reserve(self, amount: int, arriving: int, now: float) -> None:

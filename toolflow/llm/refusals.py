@@ -18,9 +18,12 @@ class Refusals:
     for as long as the server says, or, where it does not say, for 0.5 s, doubled with each episode up to
     30 s.
 
-    Otherwise it says nothing about the rate, and nobody else waits for it. But a server that names a time to
-    wait and refuses attempts although few are in flight (a quarter of what went well in the last minutes, or
-    a single one) has a rate that nobody told. Three such episodes within three minutes are taken as proof.
+    Otherwise it says nothing about the rate, and nobody else waits for it, with two exceptions. Where nothing
+    at all has got through for longer than three attempts take, it is no matter of how many are in flight: it
+    counts as above. And a server that names a time to wait and refuses although few are in flight (a quarter
+    of what went well in the last minutes, or a single one) has a rate that nobody told.
+
+    Three episodes within three minutes that are put down to the rate are taken as proof of one.
 
     An episode is what one moment caused: what was let through before its first refusal belongs to it.
 
@@ -30,15 +33,9 @@ class Refusals:
     """
 
     __slots__ = (
-        "_began",
-        "_evidence",
-        "_peak",
-        "_peak_before",
-        "_peak_since",
-        "_streak",
-        "held_until",
-        "last",
-    )
+        "_began", "_evidence", "_peak", "_peak_before", "_peak_since", "_seconds", "_streak", "_unheard",
+        "held_until", "last",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.held_until = 0.0
@@ -48,9 +45,14 @@ class Refusals:
         self._streak = 0
         self._peak = self._peak_before = 0
         self._peak_since = float("-inf")
+        self._unheard: float | None = None
+        self._seconds = 0.0
 
     def accepted(self, began: float, in_flight: int, now: float) -> None:
         """An attempt was answered that was let through at ``began``, as one of ``in_flight``."""
+        if self._unheard is not None and began >= self._unheard:
+            self._unheard = None
+        self._seconds += (now - began - self._seconds) / 16
         if self._streak and began > self._began:
             self._streak = 0
         if now - self._peak_since > 60.0:
@@ -70,6 +72,9 @@ class Refusals:
             now: Monotonic seconds.
         """
         fresh = began >= self._began
+        if self._unheard is None:
+            self._unheard = began
+        near = near or began - self._unheard > 3 * self._seconds + 1.0
         few = in_flight <= max(1, max(self._peak, self._peak_before) // 4)
         if now - self.last > _EVIDENCE_KEPT:
             self._evidence = 0

@@ -69,6 +69,5 @@ class SlidingWindow:
         for slot in range(newest - _KEPT + 1, newest + 1):
             freed += amounts[slot % _KEPT]
             if freed >= amount:
-                # A microsecond, so that rounding cannot end the wait just before the slot does.
-                return max(0.0, (slot + _KEPT) / SLOTS_PER_SECOND - now) + 1e-6
+                return max(0.0, (slot + _KEPT) / SLOTS_PER_SECOND - now)
         return WINDOW

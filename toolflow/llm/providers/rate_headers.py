@@ -81,7 +81,6 @@ _BY_SECOND: Final = (
 )
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_UNIT_ENDS: Final = ("s", "m", "h", "d")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhd]))+")
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 _DRAFT_PART: Final = re.compile(r"(?:^|[;,\s])(limit|remaining|reset|[rtqw])\s*=\s*(\d{1,15})\b")
@@ -155,7 +154,8 @@ def _count(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        value = float(text.partition(",")[0].partition(";")[0])
+        # Draft 03 puts policies behind the figure.
+        value = float(text if text.isdecimal() else text.partition(",")[0].partition(";")[0])
     except ValueError:
         return None
     return int(value) if 0 <= value < 1e15 else None
@@ -166,17 +166,20 @@ def _seconds(text: str | None, headers: Mapping[str, str]) -> float | None:
     if text is None:
         return None
     text = text.strip()
-    if text[-1:] in _UNIT_ENDS and _DURATION.fullmatch(text):
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
-    else:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = _until(text, headers)
+    try:
+        if text.endswith("ms"):
+            seconds = float(text[:-2]) / 1_000
         else:
-            if seconds >= _FIRST_MOMENT:
-                milliseconds = seconds >= 1_000 * _FIRST_MOMENT
-                seconds = (seconds / 1_000 if milliseconds else seconds) - _server_time(headers)
+            seconds = float(text[:-1] if text.endswith("s") else text)
+    except ValueError:
+        if _DURATION.fullmatch(text):
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        else:
+            seconds = _until(text, headers)
+    else:
+        if seconds >= _FIRST_MOMENT:
+            milliseconds = seconds >= 1_000 * _FIRST_MOMENT
+            seconds = (seconds / 1_000 if milliseconds else seconds) - _server_time(headers)
     return min(max(0.0, seconds), _LONGEST) if isfinite(seconds) else None
 
 
