@@ -153,6 +153,14 @@ def test_a_reported_limit_is_adopted_with_what_is_left_of_it() -> None:
     assert 4 <= sent <= 6
 
 
+def test_a_bucket_that_is_full_again_soon_has_not_been_used_up_by_others() -> None:
+    pacing, now, sent = Pacing(), 1.0, 0
+    answer(pacing, [ReportedLimit("requests", 600, 18, reset=0.2)], 0.0)
+    while (now := send(pacing, COST, now)) < 31.0:
+        sent += 1
+    assert 290 <= sent <= 302
+
+
 def test_a_told_limit_is_lowered_by_the_server_and_raised_to_no_more_than_was_told() -> None:
     pacing = Pacing(RateLimits(requests=100))
     answer(pacing, [ReportedLimit("requests", 40, 39)], 0.0)
