@@ -21,9 +21,9 @@ from toolflow.errors import LLMError, MalformedCompletionError, TransientLLMErro
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter; tenacity's strategies hold the rules.
+    """Exponential back-off with equal jitter; tenacity's strategies hold the rules.
 
-    Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    Equal jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 
     Attributes:
         attempts: Most attempts of one call, malformed completions not counted.
@@ -89,7 +89,9 @@ class RetryPolicy:
         state.outcome = Future.construct(attempt, error, has_exception=True)
         if not rules.retry(state):
             return None
-        # The server's word is the least; the jitter on top keeps those that it told the same apart.
+        # The server's word is the least; the jitter on top keeps those that it told the same apart. Half of
+        # the pause is fixed: by chance alone a call must not spend all its attempts in an instant.
         least = (error.retry_after or 0.0) if isinstance(error, TransientLLMError) else 0.0
-        state.upcoming_sleep = least + random.uniform(0.0, rules.wait(state))
+        longest = rules.wait(state)
+        state.upcoming_sleep = least + random.uniform(longest / 2, longest)
         return None if rules.stop(state) else state.upcoming_sleep
