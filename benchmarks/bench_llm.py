@@ -67,9 +67,9 @@ def counters(base_url: str) -> dict[str, Any]:
     return counted
 
 
-def request(number: int) -> Request:
-    """The n-th call: ten make a dialogue, and no two are equal."""
-    dialogue, position = divmod(number, _CALLS_PER_DIALOGUE)
+def request(number: int, per_dialogue: int) -> Request:
+    """The n-th call, of dialogues of so many; no two are equal."""
+    dialogue, position = divmod(number, per_dialogue)
     key = CallKey(dialogue, "user", position)
     return Request(key, "rehearsal", (Message("user", f"{number}: {_PROMPT}"),), seed=number)
 
@@ -87,26 +87,35 @@ def make_client(
     return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout)), router
 
 
-async def drive(client: Client, calls: int, workers: int, seconds: float | None = None) -> tuple[int, float]:
-    """Send calls from dialogues, one after the other in each; how many were answered, in what time."""
+async def drive(
+    client: Client,
+    calls: int,
+    workers: int,
+    seconds: float | None = None,
+    begin: float = 0.0,
+    per_dialogue: int = _CALLS_PER_DIALOGUE,
+) -> tuple[int, int, float]:
+    """Send calls from dialogues, one after the other in each; how many were answered, how many of them
+    from the second ``begin`` on, and in what time from then on."""
     begun = time.monotonic()
-    dialogues = deque(range(0, calls, _CALLS_PER_DIALOGUE))
-    answered = 0
+    dialogues = deque(range(0, calls, per_dialogue))
+    answered = late = 0
 
     async def play() -> None:
-        nonlocal answered
+        nonlocal answered, late
         while dialogues:
             first = dialogues.popleft()
-            for number in range(first, min(first + _CALLS_PER_DIALOGUE, calls)):
+            for number in range(first, min(first + per_dialogue, calls)):
                 if seconds is not None and time.monotonic() - begun >= seconds:
                     return
-                await client.complete(request(number))
+                await client.complete(request(number, per_dialogue))
                 answered += 1
+                late += time.monotonic() - begun >= begin
 
     async with asyncio.TaskGroup() as group:
         for _ in range(min(workers, len(dialogues))):
             group.create_task(play())
-    return answered, time.monotonic() - begun
+    return answered, late, time.monotonic() - begun - begin
 
 
 async def pace(
@@ -117,12 +126,14 @@ async def pace(
     concurrency: Callable[[], Concurrency],
     limits: RateLimits | None = None,
     seconds: float | None = None,
+    begin: float = 0.0,
+    per_dialogue: int = _CALLS_PER_DIALOGUE,
     answer_within: float = 60.0,
 ) -> dict[str, Any]:
     """Drive the core and count."""
     client, router = make_client(urls, concurrency, limits, answer_within)
     try:
-        answered, elapsed = await drive(client, calls, workers, seconds)
+        answered, late, elapsed = await drive(client, calls, workers, seconds, begin, per_dialogue)
     finally:
         await client.close()
     figures = client.statistics()
@@ -131,7 +142,8 @@ async def pace(
     return {
         "calls": answered,
         "seconds": elapsed,
-        "calls_per_s": answered / elapsed,
+        "calls_counted": late,
+        "calls_per_s": late / elapsed,
         "attempts": figures.attempts,
         "rate_limited": figures.rate_limited,
         "rate_limited_share": figures.rate_limited / figures.attempts,
@@ -171,6 +183,26 @@ def _cpu(work: Callable[[], Coroutine[Any, Any, Any]]) -> float:
     return time.process_time() - before
 
 
+def _bare_cost(calls: int, in_flight: int) -> float:
+    with provider("--latency", "0.05") as url:
+        return 1e6 * _cpu(lambda: bare(url, calls, in_flight)) / calls
+
+
+def _core_cost(calls: int, in_flight: int) -> float:
+    def full() -> Coroutine[Any, Any, Any]:
+        return pace(
+            [url],
+            calls=calls,
+            workers=in_flight,
+            concurrency=lambda: AdaptiveConcurrency(start=in_flight, most=in_flight),
+        )
+
+    with provider("--latency", "0.05") as url:
+        cost = 1e6 * _cpu(full) / calls
+        assert counters(url)["completed"] == calls
+    return cost
+
+
 def case_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
     """CPU µs per call of the full core and of bare aiohttp, in turn, at 50 ms latency."""
     found: dict[str, Any] = {}
@@ -178,20 +210,8 @@ def case_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
         calls = max(arguments.calls, 4 * in_flight)
         core, raw = [], []
         for _ in range(arguments.repeats):
-            with provider("--latency", "0.05") as url:
-                raw.append(1e6 * _cpu(lambda: bare(url, calls, in_flight)) / calls)
-            with provider("--latency", "0.05") as url:
-
-                def full() -> Coroutine[Any, Any, Any]:
-                    return pace(
-                        [url],
-                        calls=calls,
-                        workers=in_flight,
-                        concurrency=lambda: AdaptiveConcurrency(start=in_flight, most=in_flight),
-                    )
-
-                core.append(1e6 * _cpu(full) / calls)
-                assert counters(url)["completed"] == calls
+            raw.append(_bare_cost(calls, in_flight))
+            core.append(_core_cost(calls, in_flight))
         ratios = [mine / least for mine, least in zip(core, raw, strict=True)]
         found[str(in_flight)] = {
             "calls": calls,
@@ -217,9 +237,10 @@ def _rate(
                 concurrency=lambda: FixedConcurrency(400),
                 limits=limits,
                 seconds=seconds,
+                begin=0.0 if limits is not None else 60.0,  # the first window is for finding out
             )
         )
-    result["pace"] = result["calls"] / (allowed_a_minute * result["seconds"] / 60)
+    result["pace"] = result["calls_counted"] / (allowed_a_minute * result["seconds"] / 60)
     print(
         f"{name}: pace {result['pace']:.3f}, {result['rate_limited']} 429s in {result['attempts']} attempts"
     )
@@ -239,7 +260,7 @@ def case_rates(arguments: argparse.Namespace) -> dict[str, Any]:
             (*limits, "--window", window, *(small if bound == "requests" else large)),
             arguments,
         )
-        for told in ("told", "headers")
+        for told in arguments.limits
         for window in ("sliding", "bucket")
         for bound in ("requests", "tokens")
     }
@@ -248,7 +269,14 @@ def case_rates(arguments: argparse.Namespace) -> dict[str, Any]:
 def _controlled(options: tuple[str, ...], calls: int, workers: int = 400) -> dict[str, Any]:
     with provider(*options) as url:
         result = run(
-            pace([url], calls=calls, workers=workers, concurrency=AdaptiveConcurrency, answer_within=20.0)
+            pace(
+                [url],
+                calls=calls,
+                workers=workers,
+                concurrency=AdaptiveConcurrency,
+                per_dialogue=1,
+                answer_within=20.0,
+            )
         )
         assert counters(url)["completed"] >= calls
     return result
@@ -267,7 +295,9 @@ def case_knee(_: argparse.Namespace) -> dict[str, Any]:
     options = ("--latency", "0.5", "--knee", "48")
     found = _controlled(options, 4000)
     with provider(*options) as url:
-        best = run(pace([url], calls=4000, workers=400, concurrency=lambda: FixedConcurrency(48)))
+        best = run(
+            pace([url], calls=4000, workers=400, concurrency=lambda: FixedConcurrency(48), per_dialogue=1)
+        )
     found["best_fixed_seconds"] = best["seconds"]
     found["of_best_fixed"] = best["seconds"] / found["seconds"]
     print(f"knee: {found['of_best_fixed']:.3f} of the best fixed setting, limit {found['limit_at_end']}")
@@ -297,7 +327,16 @@ def case_faults(_: argparse.Namespace) -> dict[str, Any]:
     without = _controlled(("--latency", "0.5", "--cap", "200"), 8000)
     faults = ("--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
     with provider("--latency", "0.5", "--cap", "200", *faults) as url:
-        result = run(pace([url], calls=8000, workers=400, concurrency=AdaptiveConcurrency, answer_within=3.0))
+        result = run(
+            pace(
+                [url],
+                calls=8000,
+                workers=400,
+                concurrency=AdaptiveConcurrency,
+                per_dialogue=1,
+                answer_within=3.0,
+            )
+        )
     result["without_faults_per_s"] = without["calls_per_s"]
     result["pace"] = result["calls_per_s"] / without["calls_per_s"]
     print(f"faults: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}")
@@ -319,7 +358,7 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
             marks.append((time.monotonic(), client.statistics().completed, repr(router.statistics())))
 
         scripted = asyncio.create_task(script())
-        answered, _ = await drive(client, 10**6, 120, 60.0)
+        answered, _, _ = await drive(client, 10**6, 120, 60.0)
         await scripted
         await client.close()
         assert client.statistics().failed == 0
@@ -372,6 +411,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=6000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--limits", nargs="*", choices=["told", "headers"], default=["told", "headers"])
     arguments = parser.parse_args()
     for name in arguments.cases:
         write(f"llm_{name}", {name: CASES[name](arguments)})

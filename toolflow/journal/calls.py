@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NamedTuple, Protocol
@@ -31,6 +32,19 @@ CREATE TABLE IF NOT EXISTS calls (
     PRIMARY KEY (dialogue, role, position)
 ) WITHOUT ROWID
 """
+
+# Jumps along the primary key: reads one entry per dialogue, where DISTINCT reads every call.
+_DIALOGUES: Final = """
+WITH RECURSIVE found (dialogue) AS (
+    SELECT min(dialogue) FROM calls
+    UNION ALL
+    SELECT (SELECT min(dialogue) FROM calls WHERE dialogue > found.dialogue) FROM found
+    WHERE found.dialogue IS NOT NULL
+)
+SELECT dialogue FROM found WHERE dialogue IS NOT NULL
+"""
+_COLUMNS: Final = [*CallKey._fields, "request_hash", "reply", "prompt_tokens", "completion_tokens"]
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class CallRecord(NamedTuple):
@@ -81,22 +95,24 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        try:
+        self._in_use = False
+        with _in_words(path):
             self._reader = _open(path)
-            self._left_over = {row[0] for row in self._reader.execute("SELECT DISTINCT dialogue FROM calls")}
-        except sqlite3.Error as error:
-            raise RunDirectoryError(
-                f"{path}: {error}",
-                hint="Check that the folder is writable and the disk not full, or choose another -o RUN.",
-            ) from error
+            try:
+                self._left_over = {row[0] for row in self._reader.execute(_DIALOGUES)}
+            except BaseException:
+                self._reader.close()
+                raise
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
 
     def __enter__(self) -> SqliteJournal:
         self._loop = asyncio.get_running_loop()
         self._writer.start()
+        self._in_use = True
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._in_use = False
         self._queue.put(None)
         self._writer.join()
         self._reader.close()
@@ -105,8 +121,10 @@ class SqliteJournal:
         """Returns once the record is committed.
 
         Raises:
-            RunDirectoryError: It cannot be written.
+            RunDirectoryError: It cannot be written, or the journal is closed.
         """
+        if not self._in_use:
+            raise RunDirectoryError("the journal cannot be written: it is closed")
         durable: asyncio.Future[None] = self._loop.create_future()
         self._queue.put((record, durable))
         await durable
@@ -114,31 +132,40 @@ class SqliteJournal:
     def calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
         if dialogue not in self._left_over:
             return {}
-        rows = self._reader.execute(
-            "SELECT role, position, request_hash, reply, prompt_tokens, completion_tokens FROM calls "
-            "WHERE dialogue = ?",
-            (dialogue,),
-        )
+        with _in_words(self._path):
+            rows = self._reader.execute(
+                "SELECT role, position, request_hash, reply, prompt_tokens, completion_tokens FROM calls "
+                "WHERE dialogue = ?",
+                (dialogue,),
+            ).fetchall()
         records = (CallRecord(CallKey(dialogue, row[0], row[1]), *row[2:]) for row in rows)
         return {record.key: record for record in records}
 
     def totals(self) -> dict[str, int]:
         """Number of calls of the whole run, and their LLM tokens."""
-        row = self._reader.execute(
-            "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) FROM calls"
-        ).fetchone()
+        with _in_words(self._path):
+            row = self._reader.execute(
+                "SELECT count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0) "
+                "FROM calls"
+            ).fetchone()
         return dict(zip(("calls", "prompt_tokens", "completion_tokens"), row, strict=True))
 
     def usage_by_model(self) -> dict[str, Usage]:
         """LLM tokens of the whole run by the model that answered."""
-        rows = self._reader.execute(
-            "SELECT json_extract(CAST(reply AS TEXT), '$.model'), sum(prompt_tokens), sum(completion_tokens) "
-            "FROM calls GROUP BY 1"
-        )
+        with _in_words(self._path):
+            rows = self._reader.execute(
+                "SELECT json_extract(CAST(reply AS TEXT), '$.model'), sum(prompt_tokens), "
+                "sum(completion_tokens) FROM calls GROUP BY 1"
+            ).fetchall()
         return {model or "": Usage(prompt, completion) for model, prompt, completion in rows}
 
     def _write(self) -> None:
-        connection = _open(self._path)
+        connection: sqlite3.Connection | None = None
+        unopened: Exception | None = None
+        try:
+            connection = _open(self._path)
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+            unopened = error
         while (first := self._queue.get()) is not None:
             batch = [first]
             stop = False
@@ -148,30 +175,67 @@ class SqliteJournal:
                     stop = True
                     break
                 batch.append(following)
-            self._loop.call_soon_threadsafe(_settle, batch, _commit(connection, batch))
+            failure = _commit(connection, batch) if connection is not None else unopened
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, batch, failure)
             if stop:
                 break
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+
+@contextmanager
+def _in_words(path: Path) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+        damaged = code in _DAMAGED or "malformed" in str(error)
+        raise RunDirectoryError(
+            f"{path}: {error}",
+            hint="The journal is damaged. Put back a copy of the folder, or begin anew with another -o RUN."
+            if damaged
+            else "Check that the folder is writable and the disk not full, or choose another -o RUN.",
+        ) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Safe against the death of the process; a power cut may cost the last commits, which are then paid again.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
-        connection.close()
         raise RunDirectoryError(
             f"{path}: journal schema {version}, this ToolFlow writes schema {SCHEMA_VERSION}",
             hint="Continue the run with the version of ToolFlow that began it.",
         )
+    if version == 0:
+        # A process may have died between the two last statements below: its empty table is ours.
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(calls)")]
+        ours = {"calls", "sqlite_autoindex_calls_1"} if columns == _COLUMNS else set[str]()
+        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
+        foreign = [name for name in names if name not in ours]
+        if foreign:
+            raise RunDirectoryError(
+                f"{path} is no journal but another database: it holds {foreign[0]!r}",
+                hint="Choose another folder with -o RUN.",
+            )
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Safe against the death of the process; a power cut may cost the last commits, which are then paid again.
+    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    return connection
+    if version == 0:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _commit(connection: sqlite3.Connection, batch: list[_Waiting]) -> sqlite3.Error | None:
+def _commit(connection: sqlite3.Connection, batch: list[_Waiting]) -> Exception | None:
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(
@@ -179,14 +243,15 @@ def _commit(connection: sqlite3.Connection, batch: list[_Waiting]) -> sqlite3.Er
             [(*record.key, *record[1:]) for record, _ in batch],
         )
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+        with suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
         return error
     return None
 
 
-def _settle(batch: list[_Waiting], error: sqlite3.Error | None) -> None:
+def _settle(batch: list[_Waiting], error: Exception | None) -> None:
     for _, durable in batch:
         if durable.done():
             continue

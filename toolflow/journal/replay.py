@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import message_from_openai
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.calls import CallJournal, CallRecord
-from toolflow.llm.chat import CallKey, ChatModel, Completion, Request, Usage
+from toolflow.llm.chat import CallKey, ChatModel, Completion, Request, ResponseFormat, Usage
 
 
 class JournalledModel:
@@ -59,7 +60,8 @@ class JournalledModel:
                 raise RunDirectoryError(
                     f"dialogue {request.key.dialogue}: the journal holds another request for "
                     f"{request.key.role} call {request.key.position}",
-                    hint="The run was begun by other code or prompts. Start a new run with another -o RUN.",
+                    hint="A prompt, a tool, the code or the configuration has changed since the run began. "
+                    "Put it back, or start a new run with another -o RUN.",
                 )
             self.replayed += 1
             return _completion(record)
@@ -105,13 +107,37 @@ def request_hash(request: Request) -> bytes:
             (message.role, message.content, message.tool_calls, message.tool_call_id)
             for message in request.messages
         ],
-        [tool.function_name for tool in request.tools],
+        [_digest_of_tool(tool) for tool in request.tools],
         request.tool_choice,
-        request.response_format.name if request.response_format else None,
+        _digest_of_format(request.response_format) if request.response_format else None,
         request.sampling,
         request.seed,
     ]
     return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+
+
+_digests: Final[dict[int, tuple[object, bytes]]] = {}
+_MOST_DIGESTS: Final = 8192
+"""By identity, for tools and schemas never change. The object is kept too, so that its id stays its own."""
+
+
+def _digest_of_tool(tool: Tool) -> bytes:
+    known = _digests.get(id(tool))
+    return known[1] if known else _digest(tool, [tool.function_name, tool.description, tool.parameters])
+
+
+def _digest_of_format(response_format: ResponseFormat) -> list[Any]:
+    schema = response_format.schema
+    known = _digests.get(id(schema))
+    return [response_format.name, known[1] if known else _digest(schema, schema)]
+
+
+def _digest(thing: object, content: object) -> bytes:
+    digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+    if len(_digests) >= _MOST_DIGESTS:
+        del _digests[next(iter(_digests))]
+    _digests[id(thing)] = (thing, digest)
+    return digest
 
 
 def _record(key: CallKey, digest: bytes, completion: Completion) -> CallRecord:

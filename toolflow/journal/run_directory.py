@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -92,8 +93,7 @@ class RunDirectory:
 
     def finished(self) -> tuple[set[int], list[Mapping[str, Any]]]:
         """Indices of the accepted dialogues, and the lines of rejected.jsonl."""
-        accepted = {line["metadata"]["index"] for line in read_lines(self.dialogues)}
-        return accepted, list(read_lines(self.rejected))
+        return set(_indices(self.dialogues)), list(read_lines(self.rejected))
 
     def accept(self, line: Mapping[str, Any]) -> None:
         """Append one accepted dialogue."""
@@ -117,7 +117,7 @@ class RunDirectory:
 
     def _append(self, file: BinaryIO, line: Mapping[str, Any]) -> None:
         try:
-            file.write(msgspec.json.encode(line) + b"\n")
+            _write_line(file, msgspec.json.encode(line) + b"\n")
         except OSError as error:
             raise RunDirectoryError(
                 f"{file.name}: {error.strerror or error}",
@@ -145,16 +145,21 @@ class RunDirectory:
             import fcntl  # noqa: PLC0415  not on every platform
         except ImportError:
             return
-        file = self._open.enter_context((self.path / ".lock").open("wb"))
+        file = self._open.enter_context((self.path / ".lock").open("a+b"))
         try:
             # The kernel lets go when the process dies, however it dies.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.seek(0)
+            holder = file.read(20).decode("ascii", "replace").strip()
             self._open.close()
             raise RunDirectoryError(
-                f"{self.path} is in use by another process",
+                f"{self.path} is in use by another process" + (f" (PID {holder})" if holder else ""),
                 hint="Wait for it to end, or choose another folder with -o RUN.",
             ) from None
+        file.truncate(0)
+        file.write(b"%d\n" % os.getpid())
+        file.flush()
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -171,6 +176,25 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 yield msgspec.json.decode(line, type=dict[str, Any])
             except msgspec.MsgspecError as error:
                 raise RunDirectoryError(f"{path}:{number}: {error}") from error
+
+
+class _Metadata(msgspec.Struct):
+    index: int
+
+
+class _Indexed(msgspec.Struct):
+    metadata: _Metadata
+
+
+def _indices(path: Path) -> Iterator[int]:
+    """Dialogue index of each line; nothing else of it is decoded."""
+    decoder = msgspec.json.Decoder(_Indexed)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield decoder.decode(line).metadata.index
+            except msgspec.MsgspecError as error:
+                raise RunDirectoryError(f"{path}:{number}: not a dialogue: {error}") from error
 
 
 def find_dialogue(run: Path, wanted: str | None) -> dict[str, Any] | None:
@@ -207,11 +231,30 @@ def _appending(path: Path) -> BinaryIO:
     return file
 
 
+def _write_line(file: BinaryIO, line: bytes) -> None:
+    """Write all of a line or nothing: a nearly full disk takes a part of it without an error."""
+    before = os.fstat(file.fileno()).st_size
+    rest = memoryview(line)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except BaseException:
+        with contextlib.suppress(OSError):
+            file.truncate(before)
+        raise
+
+
 def _write_whole(path: Path, content: bytes) -> None:
     """Replace a file so that readers see the old content or the new, never a part."""
     beside = path.with_suffix(".tmp")
-    beside.write_bytes(content)
-    beside.replace(path)
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{path}: {error.strerror or error}",
+            hint="Free some disk space, then run the same command again: it continues the run.",
+        ) from error
 
 
 def _differences(known: object, wanted: object, where: str = "") -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final, Literal
 
@@ -12,7 +13,7 @@ State = Literal["closed", "open", "probing"]
 
 _FAILURES_IN_A_ROW: Final = 8
 _FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 10.0
 
 
 class Breaker:
@@ -43,6 +44,7 @@ class Breaker:
         self._state: State = "closed"
         self._probe_at = 0.0
         self._since = -inf
+        self._watchers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Breaker {self._state} failures={self._failures}>"
@@ -50,6 +52,10 @@ class Breaker:
     @property
     def state(self) -> State:
         return self._state
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have ``watcher`` called whenever another answer of :meth:`wait` may let somebody go."""
+        self._watchers.append(watcher)
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may go: 0.0 now, infinite while a probe is in flight."""
@@ -66,6 +72,7 @@ class Breaker:
         """An attempt was cancelled before it was answered."""
         if self._state == "probing" and began >= self._since:
             self._state, self._probe_at, self._since = "open", now, now
+            self._tell()
 
     def settled(self, outcome: Outcome, began: float, now: float) -> None:
         """An attempt ended.
@@ -77,7 +84,11 @@ class Breaker:
         """
         if not isinstance(outcome.error, ConnectionFailedError | ServerFailedError):
             # Whoever answers is there, whether asked before or after it was given up.
-            self._failures, self._state, self._pause = 0, "closed", self._first_pause
+            was: State = self._state
+            self._state = "closed"
+            self._failures, self._pause = 0, self._first_pause
+            if was != "closed":
+                self._tell()
             return
         if self._state == "closed":
             self._failures += 1
@@ -89,3 +100,8 @@ class Breaker:
 
     def _open(self, now: float) -> None:
         self._state, self._probe_at, self._since = "open", now + self._pause, now
+        self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers:
+            watcher()

@@ -235,6 +235,9 @@ class Client:
             error = failure
         else:
             took = self._clock() - started
+            if not completion.delivery.endpoint:
+                delivery = replace(completion.delivery, endpoint=lane.replica.name)
+                completion = replace(completion, delivery=delivery)
             return Outcome(took, completion.usage, limits=completion.delivery.limits), completion
         return Outcome(self._clock() - started, _usage(error), error), None
 

@@ -133,7 +133,7 @@ class AdaptiveConcurrency(_Limited):
     limit is probed by one, then by two, four and so on while nothing is refused: a wall costs few 429s, and
     one that moves is found again soon. A ``Retry-After`` is the call's own business and plays no part.
 
-    Server and network failures cut nothing; where they are many, growth waits.
+    Server and network failures cut nothing; where they are many, growth waits every other epoch.
 
     Args:
         start: First limit.
@@ -156,6 +156,7 @@ class AdaptiveConcurrency(_Limited):
         self._quickest: float | None = None
         self._last_cut = float("-inf")
         self._doubted = False
+        self._paused = False
         self._begin_epoch(float("-inf"))
 
     def __repr__(self) -> str:
@@ -213,7 +214,9 @@ class AdaptiveConcurrency(_Limited):
 
     def _end_epoch(self, now: float) -> None:
         latency = max(self._seconds / self._samples, 1e-9)
-        failing = self._failures > _FAILING * (self._samples + self._failures)
+        # Growth waits where much fails, yet not for ever: every other epoch.
+        failing = not self._paused and self._failures > _FAILING * (self._samples + self._failures)
+        self._paused = failing
         throughput = self._beside / self._samples / latency
         limit = self._limit
         # The quickest epoch fades, for an endpoint may become slower for good.

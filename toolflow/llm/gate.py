@@ -86,6 +86,9 @@ class Gate:
         self._tickets = count()
         self._queue: list[tuple[int, int, Request, asyncio.Future[_Passage]]] = []
         self._timer: asyncio.TimerHandle | None = None
+        if breaker is not None:
+            # Another model's probe may have found the endpoint, or have been given up.
+            breaker.watch(self.pump)
 
     def __repr__(self) -> str:
         limit = self._concurrency.limit
@@ -125,10 +128,11 @@ class Gate:
 
     def turn_away(self) -> None:
         """Send the waiting elsewhere."""
-        queue, self._queue, self._waiting = self._queue, [], 0
+        queue, self._queue = self._queue, []
         for entry in queue:
-            if not entry[3].done():
+            if not entry[3].done():  # The others are cancelled, and count themselves out.
                 entry[3].set_exception(TurnedAwayError())
+                self._waiting -= 1
 
     async def take(self, request: Request) -> _Passage:
         """Wait for a permit; cancelled at any moment, the caller holds none."""
@@ -172,7 +176,7 @@ class Gate:
             )
         elif self._breaker is not None:
             self._breaker.abandoned(passage.began, now)
-        if self._waiting:
+        if self._queue:
             self.pump()
 
     def pump(self) -> None:

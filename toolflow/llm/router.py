@@ -86,8 +86,12 @@ class _Post:
         self.answered = self.failed = self.at_home = self.moved = 0
 
     @property
+    def gates(self) -> set[Gate]:
+        return {lane.gate for lane in self.lanes.values()}
+
+    @property
     def load(self) -> float:
-        return sum(lane.gate.load for lane in self.lanes.values()) / self.replica.weight
+        return sum(gate.load for gate in self.gates) / self.replica.weight
 
 
 class Router:
@@ -124,15 +128,10 @@ class Router:
     @property
     def limit(self) -> int:
         """Attempts that may be in flight in all; before the first one, what the gates will begin with."""
-        gates = {lane.gate for post in self._posts for lane in post.lanes.values()}
+        gates = {gate for post in self._posts for gate in post.gates}
         if not gates:
             return self._make_gate(Breaker()).statistics().limit * len(self._posts)
         return sum(gate.statistics().limit for gate in gates)
-
-    @property
-    def waiting(self) -> int:
-        """Attempts that wait for a permit."""
-        return sum(lane.gate.waiting for post in self._posts for lane in post.lanes.values())
 
     def route(self, request: Request) -> Lane:
         """The lane for the next attempt of a request."""
@@ -167,8 +166,8 @@ class Router:
         if post.breaker.state == "closed" or len(self._posts) == 1:
             return
         if any(other is not post and other.breaker.wait(now) == 0.0 for other in self._posts):
-            for down in post.lanes.values():
-                down.gate.turn_away()
+            for gate in post.gates:
+                gate.turn_away()
 
     async def close(self) -> None:
         """Close the endpoints' providers."""
@@ -179,7 +178,7 @@ class Router:
         """One snapshot an endpoint, in the order given."""
         found: list[ReplicaStatistics] = []
         for post in self._posts:
-            gates = [lane.gate.statistics() for lane in post.lanes.values()]
+            gates = [gate.statistics() for gate in post.gates]
             found.append(
                 ReplicaStatistics(
                     post.replica.name,
@@ -197,7 +196,7 @@ class Router:
 
     def changes(self) -> tuple[LimitChange, ...]:
         """The last changes of concurrency limits, oldest first."""
-        gates = {lane.gate for post in self._posts for lane in post.lanes.values()}
+        gates = {gate for post in self._posts for gate in post.gates}
         changes = [change for gate in gates for change in gate.statistics().changes]
         return tuple(sorted(changes, key=lambda change: change.at))
 

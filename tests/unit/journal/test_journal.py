@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import PermanentLLMError, RunDirectoryError
-from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
+from toolflow.journal import calls
+from toolflow.journal.calls import CallJournal, CallRecord, MemoryJournal, SqliteJournal
 from toolflow.journal.replay import JournalledModel, request_hash
-from toolflow.llm.chat import CallKey, Completion, Request, Usage
+from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Usage
 from toolflow.runtime.testing import run_virtual
 
 CALL = ToolCall("call_1", "get_weather", '{"city": "Oslo"}')
@@ -154,3 +156,102 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(RunDirectoryError, match="journal schema 99"):
         SqliteJournal(path)
+
+
+def record(position: int = 0, reply: bytes = b"{}") -> CallRecord:
+    return CallRecord(CallKey(0, "user", position), b"0" * 16, reply, 1, 1)
+
+
+def _appended(journal: SqliteJournal, *records: CallRecord) -> list[object]:
+    async def main() -> list[object]:
+        with journal:
+            appending = (journal.append(record) for record in records)
+            async with asyncio.timeout(10):
+                return list(await asyncio.gather(*appending, return_exceptions=True))
+
+    return asyncio.run(main())
+
+
+def test_callers_are_told_when_the_writer_cannot_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite")
+
+    def refuse(path: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(calls, "_open", refuse)
+    results = _appended(journal, record(0), record(1))
+    assert [type(result) for result in results] == [RunDirectoryError] * 2
+
+
+def test_callers_are_told_what_sqlite_does_not_foresee(tmp_path: Path) -> None:
+    huge = record()._replace(prompt_tokens=2**70)  # an OverflowError, which is no sqlite3.Error
+    (first,) = _appended(SqliteJournal(tmp_path / "journal.sqlite"), huge)
+    assert isinstance(first, RunDirectoryError)
+
+
+def test_callers_are_told_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = SqliteJournal(tmp_path / "journal.sqlite")
+    really_open = calls._open  # pyright: ignore[reportPrivateUsage]
+
+    def nearly_full(path: Path) -> sqlite3.Connection:
+        connection = really_open(path)
+        connection.execute("PRAGMA max_page_count = 4")
+        return connection
+
+    monkeypatch.setattr(calls, "_open", nearly_full)
+    (full,) = _appended(journal, record(reply=b"x" * 100_000))
+    assert isinstance(full, RunDirectoryError)
+    assert "full" in str(full)
+
+
+def test_a_closed_journal_refuses_calls(tmp_path: Path) -> None:
+    async def main() -> None:
+        with SqliteJournal(tmp_path / "journal.sqlite") as journal:
+            pass
+        async with asyncio.timeout(10):
+            with pytest.raises(RunDirectoryError, match="closed"):
+                await journal.append(record())
+        with pytest.raises(RunDirectoryError):
+            journal.totals()
+
+    asyncio.run(main())
+
+
+def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (name)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(RunDirectoryError, match="recipes"):
+        SqliteJournal(path)
+    assert path.read_bytes() == before
+
+
+def test_the_hash_sees_tools_and_schemas() -> None:
+    tool = Tool("ping", "Ping a host.", {"type": "object", "properties": {}})
+    base = replace(request(), tools=(tool,), response_format=ResponseFormat("plan", {"type": "object"}))
+    others = [
+        replace(base, tools=(replace(tool, description="Ping."),)),
+        replace(base, tools=(replace(tool, parameters={"type": "object"}),)),
+        replace(base, response_format=ResponseFormat("plan", {"type": "array"})),
+    ]
+    assert len({request_hash(each) for each in [base, *others]}) == 4
+    equal = replace(base, tools=(replace(tool),), response_format=ResponseFormat("plan", {"type": "object"}))
+    assert request_hash(base) == request_hash(equal)
+
+
+def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    assert (
+        _appended(SqliteJournal(path), *(record(position, b"{}" * 500) for position in range(50)))
+        == [None] * 50
+    )
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)  # the root of the table stays whole
+    path.write_bytes(content)
+    with pytest.raises(RunDirectoryError, match=r"journal\.sqlite: .*malformed") as caught:
+        SqliteJournal(path).totals()
+    assert "damaged" in str(caught.value.hint)

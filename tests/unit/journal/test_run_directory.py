@@ -62,7 +62,7 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path: Path) -> 
     process.start()
     try:
         assert held.wait(60)
-        with pytest.raises(RunDirectoryError, match="in use by another process"), RunDirectory(tmp_path):
+        with pytest.raises(RunDirectoryError, match=rf"in use .*PID {process.pid}\b"), RunDirectory(tmp_path):
             pass
     finally:
         process.kill()
@@ -85,3 +85,27 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "dialogues.jsonl").write_text("{}\n")
     with RunDirectory(tmp_path) as run, pytest.raises(RunDirectoryError, match=r"no run\.json"):
         run.claim({}, {})
+
+
+def test_a_line_that_does_not_fit_leaves_no_part_of_it(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    with RunDirectory(tmp_path) as run:
+        run.accept(line(0))
+        whole = run.dialogues.read_bytes()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, hard))
+        try:
+            with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl"):
+                run.accept(line(1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert run.dialogues.read_bytes() == whole
+        run.accept(line(2))
+        assert run.finished()[0] == {0, 2}
+
+
+def test_a_line_that_is_no_dialogue_is_named(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path) as run:
+        run.dialogues.write_text("{}\n")
+        with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:1: not a dialogue"):
+            run.finished()

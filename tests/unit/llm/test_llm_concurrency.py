@@ -20,7 +20,7 @@ def answer(controller: Concurrency, count: int, *, began: float, seconds: float 
         tell(controller, Outcome(seconds), at=began + seconds, began=began, in_flight=controller.limit)
 
 
-def test_a_fixed_limit_stays_until_it_is_set():
+def test_a_fixed_limit_stays_until_it_is_set() -> None:
     controller = FixedConcurrency(8)
     tell(controller, REFUSED, at=1.0, began=0.0, in_flight=8)
     assert controller.limit == 8
@@ -30,14 +30,14 @@ def test_a_fixed_limit_stays_until_it_is_set():
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_that_lets_nothing_through_is_refused(limit: int):
+def test_a_limit_that_lets_nothing_through_is_refused(limit: int) -> None:
     with pytest.raises(UsageError, match="lets no call through"):
         FixedConcurrency(limit)
     with pytest.raises(UsageError, match="lets no call through"):
         AdaptiveConcurrency().set_limit(limit, 0.0)
 
 
-def test_it_doubles_while_more_brings_more():
+def test_it_doubles_while_more_brings_more() -> None:
     controller = AdaptiveConcurrency(start=8, most=1000)
     answer(controller, 8, began=0.0)
     assert controller.limit == 16
@@ -45,13 +45,13 @@ def test_it_doubles_while_more_brings_more():
     assert controller.limit == 32
 
 
-def test_it_never_passes_the_most():
+def test_it_never_passes_the_most() -> None:
     controller = AdaptiveConcurrency(start=8, most=12)
     answer(controller, 8, began=0.0)
     assert controller.limit == 12
 
 
-def test_one_episode_of_429s_cuts_once_to_what_was_in_flight_beside():
+def test_one_episode_of_429s_cuts_once_to_what_was_in_flight_beside() -> None:
     controller = AdaptiveConcurrency(start=64)
     for in_flight in range(49, 65):
         tell(controller, REFUSED, at=1.01, began=1.0, in_flight=in_flight)
@@ -59,14 +59,14 @@ def test_one_episode_of_429s_cuts_once_to_what_was_in_flight_beside():
     assert [change.reason for change in controller.changes] == ["429 with 49 in flight"]
 
 
-def test_a_second_refusal_soon_after_a_cut_cuts_by_a_factor():
+def test_a_second_refusal_soon_after_a_cut_cuts_by_a_factor() -> None:
     controller = AdaptiveConcurrency(start=48)
     tell(controller, REFUSED, at=1.0, began=0.5, in_flight=48)
     tell(controller, REFUSED, at=1.2, began=1.1, in_flight=47)
     assert controller.limit == 32
 
 
-def test_a_long_retry_after_does_not_keep_the_limit_down():
+def test_a_long_retry_after_does_not_keep_the_limit_down() -> None:
     controller = AdaptiveConcurrency(start=8, most=100)
     tell(controller, REFUSED, at=1.0, began=0.0, in_flight=9)
     now = 2.0
@@ -76,14 +76,14 @@ def test_a_long_retry_after_does_not_keep_the_limit_down():
     assert controller.limit > 8
 
 
-def test_network_failures_cut_nothing():
+def test_network_failures_cut_nothing() -> None:
     controller = AdaptiveConcurrency(start=16)
     for _ in range(100):
         tell(controller, Outcome(0.1, error=ConnectionFailedError("reset")), at=1.0, began=0.9, in_flight=16)
     assert controller.limit == 16
 
 
-def test_a_malformed_completion_is_an_answer():
+def test_a_malformed_completion_is_an_answer() -> None:
     controller = AdaptiveConcurrency(start=8, most=100)
     for _ in range(8):
         tell(
@@ -92,7 +92,7 @@ def test_a_malformed_completion_is_an_answer():
     assert controller.limit == 16
 
 
-def test_where_throughput_stops_rising_it_goes_back_and_says_why():
+def test_where_throughput_stops_rising_it_goes_back_and_says_why() -> None:
     controller = AdaptiveConcurrency(start=32)
     answer(controller, 32, began=0.0)
     answer(controller, 64, began=1.0, seconds=3.0)
@@ -100,7 +100,7 @@ def test_where_throughput_stops_rising_it_goes_back_and_says_why():
     assert controller.changes[-1].reason == "throughput stopped rising at 64"
 
 
-def test_a_limit_set_by_hand_holds_at_once_and_is_followed_from():
+def test_a_limit_set_by_hand_holds_at_once_and_is_followed_from() -> None:
     controller = AdaptiveConcurrency(start=32, most=100)
     controller.set_limit(5, 1.0)
     assert controller.limit == 5
@@ -109,7 +109,7 @@ def test_a_limit_set_by_hand_holds_at_once_and_is_followed_from():
     assert controller.limit > 5
 
 
-def test_the_history_is_bounded():
+def test_the_history_is_bounded() -> None:
     controller = FixedConcurrency(1)
     for step in range(1000):
         controller.set_limit(1 + step % 2, float(step))

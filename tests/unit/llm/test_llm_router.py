@@ -190,3 +190,40 @@ def test_a_poisoned_request_fails_alone() -> None:
         ]
 
     run_virtual(play())
+
+
+def test_a_probe_of_one_model_frees_the_calls_of_another() -> None:
+    async def play() -> None:
+        endpoint = Endpoint()
+        client, router = make([endpoint], limit=4)
+        endpoint.down = True
+        first = asyncio.create_task(converse(client, range(12), 1))
+        await asyncio.sleep(30)
+        assert router.statistics()[0].breaker != "closed"
+        others = [asyncio.create_task(client.complete(request_of(99, n, "other"))) for n in range(3)]
+        await asyncio.sleep(0.1)
+        endpoint.down = False
+        async with asyncio.timeout(120):
+            await first
+            await asyncio.gather(*others)
+
+    run_virtual(play())
+
+
+def test_who_is_cancelled_while_being_turned_away_is_counted_once() -> None:
+    async def play() -> None:
+        gate = Gate(1)
+        first = await gate.take(request_of(0))
+        waiting = [asyncio.create_task(gate.take(request_of(n))) for n in (1, 2)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        gate.turn_away()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert gate.waiting == 0
+        later = asyncio.create_task(gate.take(request_of(3)))
+        await asyncio.sleep(0)
+        gate.give_back(first, None)
+        async with asyncio.timeout(1):
+            await later
+
+    run_virtual(play())

@@ -124,7 +124,11 @@ def decode_completion(body: bytes, request: Request, endpoint: Endpoint) -> Comp
     if reply.choices is msgspec.UNSET:
         raise unreadable_failure(body, endpoint)
     if not reply.choices or reply.choices[0].message is None:
-        raise MalformedCompletionError(f"{endpoint.base_url} answered without a message: choices are empty")
+        raise MalformedCompletionError(
+            f"{endpoint.base_url} answered without a message: choices are empty",
+            prompt_tokens=int((reply.usage or _Usage()).prompt_tokens or 0),
+            completion_tokens=int((reply.usage or _Usage()).completion_tokens or 0),
+        )
     choice, said = reply.choices[0], reply.choices[0].message
     calls = _tool_calls(said.tool_calls, request, endpoint) if said.tool_calls else ()
     text = said.content if isinstance(said.content, str) else _joined(said.content)

@@ -1,0 +1,36 @@
+"""The recommended concurrency, against the rehearsal server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable
+from subprocess import Popen
+
+from tests.e2e.conftest import Command
+
+
+def test_a_concurrency_near_the_knee_is_recommended(
+    start: Callable[..., Popen[str]], command: Command
+) -> None:
+    server = start("provider", "--port", "0", "--latency", "0.05", "--knee", "8")
+    assert server.stdout is not None
+    url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+    tune = ["tune", "--model", "rehearsal", "--base-url", url, "--max-calls", 400]
+    done = command(*tune, "--levels", "2,4,8,16,32", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "at most 400 calls" in done.stderr
+    facts = json.loads(done.stdout)
+    measured = facts["levels"]
+    assert measured[0]["concurrency"] == 2
+    assert sum(level["failed"] + level["rate_limited"] for level in measured) == 0
+    # The knee is at 8; how far the machine gets towards it is its own affair.
+    assert facts["recommendation"] in {2, 4, 8}
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/rehearsal/counters") as response:
+        sent = json.load(response)["requests"]
+    assert sum(level["calls"] for level in measured) <= sent <= 405  # and the few that probe the endpoint
+    shown = command(*tune, "--levels", "8")
+    assert "Recommended: --max-concurrency" in shown.stdout
+    refused = command("tune", "--model", "rehearsal")
+    assert refused.returncode == 2
+    assert "in process" in refused.stderr
