@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import toolflow
-from toolflow.cli import check_links, enrich, explain, export, graph, model, provider, synth, tools
+from toolflow.cli import check_links, enrich, explain, export, graph, model, provider, synth, tools, tune
 from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
 
 FAILURE = 1
@@ -34,6 +34,7 @@ app.add_typer(graph.app, name="graph")
 app.command()(export.export)
 app.command()(explain.explain)
 app.command()(provider.provider)
+app.command()(tune.tune)
 app.add_typer(model.app, name="model")
 
 

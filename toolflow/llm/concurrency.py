@@ -26,7 +26,6 @@ _KNEE_STEP: Final = 0.2
 _KNEE_HOLD: Final = 8
 _WALL_HOLD: Final = 4
 _SLOWER: Final = 1.3
-_CUT: Final = 0.7
 _FAILING: Final = 0.2
 
 
@@ -123,15 +122,15 @@ class AdaptiveConcurrency(_Limited):
     It measures in epochs: an epoch ends when as many attempts as the limit, let through since it began with
     most of the limit in use, have been answered, which takes one or two latencies. Throughput is then what
     was in flight / mean latency (Little's law). While more in flight brings more throughput the limit grows,
-    doubling
-    at first. Where throughput stops rising while latency rises, the knee is passed, and the limit goes back:
-    that is all that a server without a 429 shows. Where answers have become slow, less is tried.
+    doubling at first. Where throughput stops rising while latency rises, the knee is passed, and the limit
+    goes back: that is all that a server without a 429 shows. Where answers have become slow, less is tried.
 
     A 429 cuts once an episode: attempts let through before the cut cut no more. Since an endpoint refuses at
-    once what is above its cap, the cut goes to what was in flight beside the refused attempt; a second
-    refusal soon after shows that the cap has fallen further, and cuts by a factor. Above such a wall the
-    limit is probed by one, then by two, four and so on while nothing is refused: a wall costs few 429s, and
-    one that moves is found again soon. A ``Retry-After`` is the call's own business and plays no part.
+    once what is above its cap, the cut goes to what was in flight beside the refused attempt; refusals soon
+    after, of attempts sent since, show that the cap is lower still, and cut by one, three, seven more. Above
+    such a wall the limit is probed by one, then by two, four and so on while nothing is refused: a wall costs
+    few 429s, and one that moves is found again soon. A ``Retry-After`` is the call's own business and plays
+    no part.
 
     Server and network failures cut nothing; where they are many, growth waits every other epoch.
 
@@ -155,6 +154,7 @@ class AdaptiveConcurrency(_Limited):
         self._reference_throughput = 0.0
         self._quickest: float | None = None
         self._last_cut = float("-inf")
+        self._further = 0
         self._doubted = False
         self._paused = False
         self._begin_epoch(float("-inf"))
@@ -191,7 +191,10 @@ class AdaptiveConcurrency(_Limited):
         latency = self._quickest or 1.0
         beside = max(1, min(in_flight - 1, self._limit))
         if now - self._last_cut < latency:
-            beside = max(1, int(beside * _CUT))
+            beside = max(1, beside - self._further)
+            self._further = 2 * self._further + 1
+        else:
+            self._further = 0
         probed_in_vain = beside >= self._reference_limit > 0
         self._next_hold = min(self._next_hold * 2 or 1, _WALL_HOLD) if probed_in_vain else 1
         self._change(beside, now, f"429 with {in_flight} in flight")

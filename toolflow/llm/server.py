@@ -30,6 +30,7 @@ _JSON = "application/json"
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 _FIXED_REPLY = "Here is what you asked for."
 _FIXED_USAGE = (100, 10)
+_NOT_WHOLE = frozenset({"truncate", "html200"})
 _STALL_SECONDS = 3600.0
 _DRIPS, _DRIP_SECONDS = 20, 0.01
 
@@ -117,12 +118,13 @@ class _Chat:
                 self._clock(),
                 prompt=prompt,
                 completion=0 if completion is None else spoken,
-                answered=completion is not None,
+                answered=completion is not None and entry.fault not in _NOT_WHOLE,
             )
         behaviour.statuses["200"] += 1
         mark = hashlib.blake2b(body, digest_size=8).digest()
         behaviour.counts["repeated"] += mark in self._answered
-        self._answered.add(mark)
+        if entry.fault not in _NOT_WHOLE:
+            self._answered.add(mark)
         return await self._send(http_request, entry.fault, answer)
 
     async def _answer(self, body: bytes, entry: Entry) -> tuple[Completion, bytes]:
@@ -235,6 +237,7 @@ async def serve(
         create_app(provider, model=model, conduct=conduct),
         access_log=None,
         shutdown_timeout=_SHUTDOWN_SECONDS,
+        handler_cancellation=True,  # who has hung up is not in flight any more
     )
     await runner.setup()
     try:

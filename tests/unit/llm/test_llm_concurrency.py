@@ -59,11 +59,14 @@ def test_one_episode_of_429s_cuts_once_to_what_was_in_flight_beside() -> None:
     assert [change.reason for change in controller.changes] == ["429 with 49 in flight"]
 
 
-def test_a_second_refusal_soon_after_a_cut_cuts_by_a_factor() -> None:
+def test_refusals_soon_after_a_cut_cut_ever_more() -> None:
     controller = AdaptiveConcurrency(start=48)
     tell(controller, REFUSED, at=1.0, began=0.5, in_flight=48)
-    tell(controller, REFUSED, at=1.2, began=1.1, in_flight=47)
-    assert controller.limit == 32
+    limits = []
+    for step in range(1, 6):
+        tell(controller, REFUSED, at=1.0 + step / 10, began=0.95 + step / 10, in_flight=controller.limit)
+        limits.append(controller.limit)
+    assert limits == [46, 44, 40, 32, 16]
 
 
 def test_a_long_retry_after_does_not_keep_the_limit_down() -> None:

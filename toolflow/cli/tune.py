@@ -1,0 +1,76 @@
+"""``toolflow tune``: how many calls in flight an endpoint bears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolflow.cli.model_work import BaseUrl, Model
+
+
+def tune(
+    *,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    tools: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tools",
+            "-t",
+            metavar="PATH",
+            help="Catalogue of the run: file, folder or URL; may be repeated.",
+            show_default="the shipped sample",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML with the settings of the run.")
+    ] = None,
+    max_calls: Annotated[
+        int, typer.Option(min=20, metavar="N", help="Most calls sent for measuring, all levels together.")
+    ] = 2000,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long a level may begin calls.")
+    ] = 10.0,
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Calls in flight to measure at.",
+            show_default="1,2,4,8,… until more is no use",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure an endpoint with the requests of a run, and recommend its --max-concurrency.
+
+    A few dialogues are played by the rehearsal model; their requests are then sent to the endpoint, at ever
+    more calls in flight, until the throughput rises no more. The calls are real: the endpoint bills them.
+
+    Exit codes: 0 measured, 1 failure, 2 wrong usage or configuration, 130 Ctrl-C (shows what was measured).
+    """
+    from toolflow.cli.tune_run import run_tuning
+    from toolflow.config import load_config
+
+    flags: dict[str, Any] = {"model": model, "base_url": base_url, "tools": tuple(tools) if tools else None}
+    code = run_tuning(
+        load_config(config, flags),
+        max_calls=max_calls,
+        seconds=seconds,
+        levels=None if levels is None else _read_levels(levels),
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+def _read_levels(text: str) -> tuple[int, ...]:
+    from toolflow.errors import UsageError
+
+    try:
+        levels = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        levels = ()
+    if not levels or levels[0] < 1:
+        raise UsageError(f"--levels {text}: no whole numbers above zero", hint="Write 1,2,4,8.")
+    return levels
