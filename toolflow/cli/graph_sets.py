@@ -124,10 +124,10 @@ def plot(
     from toolflow.graph.plot_page import write_page
     from toolflow.graph.sampling import GraphSampler
 
-    if seed is not None and tool is not None:
-        if graph_file is not None:
-            raise UsageError("a tool and a seed were both given", hint="Leave out one of them.")
-        graph_file, tool = Path(tool), None
+    if tool is not None and graph_file is None and Path(tool).is_file():
+        graph_file, tool = Path(tool), None  # no tool was named, a graph was
+    if tool is not None and seed is not None:
+        raise UsageError("a tool and a seed were both given", hint="Leave out one of them.")
     graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
     if tool is not None:
         picture = neighbourhood(graph, tool, depth=depth, most=most)

@@ -139,6 +139,7 @@ def test_plot_draws_a_tool_or_a_tool_set(graph_file: Path, tmp_path: Path) -> No
     page = tmp_path / "page.html"
     assert "12 tools" in run("plot", "book_flight", graph_file, "-o", page, "--most", "12")
     assert "book_flight" in page.read_text("utf-8")
+    assert "drawn to" in run("plot", graph_file, "-o", page)
     run("plot", graph_file, "--seed", "5", "-o", page)
     first = json.loads(run("sample", graph_file, "-n", "1", "--seed", "5", "--json"))
     assert all(name in page.read_text("utf-8") for name in first["tools"])
