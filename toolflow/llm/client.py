@@ -20,7 +20,7 @@ from toolflow.errors import (
     TransientLLMError,
 )
 from toolflow.llm.chat import Completion, Delivery, Request, Usage
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange
 from toolflow.llm.gate import TurnedAwayError
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.retry import RetryPolicy
@@ -258,6 +258,17 @@ class Client:
             await self._sleep(pause)
         finally:
             self._backing_off -= 1
+
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Change, in the midst of a run, how many attempts may be in flight at each gate.
+
+        Args:
+            limit: Held exactly from now on; "auto" follows what the endpoint bears, from the present limit.
+
+        Raises:
+            UsageError: It is less than one.
+        """
+        self._router.set_limit(limit)
 
     def statistics(self) -> ClientStatistics:
         endpoints = self._router.statistics()

@@ -6,16 +6,21 @@ Both are told how each attempt ended and hold a limit; neither waits, sends or r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from toolflow.errors import MalformedCompletionError, RateLimitedError, TransientLLMError, UsageError
 from toolflow.llm.outcome import Outcome
 
+ConcurrencyLimit = int | Literal["auto"]
+"""A fixed number of attempts in flight, or as many as the endpoint turns out to bear."""
+
+MOST: Final = 2048
+"""Most attempts in flight that are found out; a number given by hand may be larger."""
+
 _CHANGES_KEPT: Final = 64
 _FIRST_LIMIT: Final = 32
-_MOST: Final = 2048
 _FEWEST_SAMPLES: Final = 8
 _FULL: Final = 0.75
 """An attempt tells of a limit if it was let through with this share of it in flight."""
@@ -69,21 +74,13 @@ class Concurrency(Protocol):
         """
         ...
 
-    def set_limit(self, limit: int, now: float) -> None:
-        """Change the limit by hand.
-
-        Raises:
-            UsageError: It is less than one.
-        """
-        ...
-
 
 class _Limited:
     """A limit with a bounded history."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = _checked(limit)
-        self._changes: deque[LimitChange] = deque(maxlen=_CHANGES_KEPT)
+    def __init__(self, limit: int, history: Iterable[LimitChange]) -> None:
+        self._limit = checked(limit)
+        self._changes: deque[LimitChange] = deque(history, maxlen=_CHANGES_KEPT)
 
     @property
     def limit(self) -> int:
@@ -100,20 +97,24 @@ class _Limited:
 
 
 class FixedConcurrency(_Limited):
-    """A limit that changes by hand alone.
+    """A limit that stays.
+
+    Args:
+        limit: The limit.
+        history: Changes until now, oldest first.
 
     Raises:
         UsageError: It is less than one.
     """
+
+    def __init__(self, limit: int, *, history: Iterable[LimitChange] = ()) -> None:
+        super().__init__(limit, history)
 
     def __repr__(self) -> str:
         return f"<FixedConcurrency limit={self._limit}>"
 
     def settled(self, outcome: Outcome, *, began: float, in_flight: int, saturated: bool, now: float) -> None:
         """A fixed limit learns nothing from how attempts end."""
-
-    def set_limit(self, limit: int, now: float) -> None:
-        self._change(_checked(limit), now, "set by hand")
 
 
 class AdaptiveConcurrency(_Limited):
@@ -137,14 +138,17 @@ class AdaptiveConcurrency(_Limited):
     Args:
         start: First limit.
         most: Largest limit.
+        history: Changes until now, oldest first.
 
     Raises:
         UsageError: ``start`` or ``most`` is less than one.
     """
 
-    def __init__(self, *, start: int = _FIRST_LIMIT, most: int = _MOST) -> None:
-        self._most = _checked(most)
-        super().__init__(min(start, most))
+    def __init__(
+        self, *, start: int = _FIRST_LIMIT, most: int = MOST, history: Iterable[LimitChange] = ()
+    ) -> None:
+        self._most = checked(most)
+        super().__init__(min(start, most), history)
         self._step = self._limit
         self._hold = 0
         self._next_hold = 0
@@ -161,12 +165,6 @@ class AdaptiveConcurrency(_Limited):
 
     def __repr__(self) -> str:
         return f"<AdaptiveConcurrency limit={self._limit} step={self._step} hold={self._hold}>"
-
-    def set_limit(self, limit: int, now: float) -> None:
-        self._change(min(_checked(limit), self._most), now, "set by hand")
-        self._reference_limit = 0
-        self._step, self._hold, self._growing_fast = 1, 1, False
-        self._begin_epoch(now)
 
     def settled(self, outcome: Outcome, *, began: float, in_flight: int, saturated: bool, now: float) -> None:
         error = outcome.error
@@ -282,7 +280,12 @@ class AdaptiveConcurrency(_Limited):
         self._change(grown, now, "every permit in use, and more brings more")
 
 
-def _checked(limit: int) -> int:
+def checked(limit: int) -> int:
+    """The limit, if it lets anything through.
+
+    Raises:
+        UsageError: It is less than one.
+    """
     if limit < 1:
         raise UsageError(
             f"a concurrency limit of {limit} lets no call through",

@@ -125,7 +125,7 @@ def make_router(config: RunConfig, connection: Connection, estimator: TokenEstim
             concurrency = FixedConcurrency(most)
         else:
             concurrency = AdaptiveConcurrency()
-        return Gate(concurrency, quota=Quota(limits, foresees), breaker=breaker)
+        return Gate(concurrency, most=most, quota=Quota(limits, foresees), breaker=breaker)
 
     return Router(connection.replicas, make_gate)
 

@@ -20,7 +20,14 @@ from typing import Protocol
 from toolflow.clock import Clock, monotonic
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import Concurrency, FixedConcurrency, LimitChange
+from toolflow.llm.concurrency import (
+    MOST,
+    AdaptiveConcurrency,
+    Concurrency,
+    ConcurrencyLimit,
+    FixedConcurrency,
+    LimitChange,
+)
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.quota import Quota, Reservation
 
@@ -59,6 +66,7 @@ class Gate:
 
     Args:
         concurrency: Attempts that may be in flight: a number, or what follows the endpoint.
+        most: Largest limit that :meth:`set_limit` gives; None for any.
         quota: The rate limits; None where there are none to keep.
         breaker: The endpoint's, shared by the gates of its models; None where it cannot be down.
         clock: What the rules are told as the time.
@@ -71,6 +79,7 @@ class Gate:
         self,
         concurrency: Concurrency | int,
         *,
+        most: int | None = None,
         quota: Quota | None = None,
         breaker: Breaker | None = None,
         clock: Clock = monotonic,
@@ -78,6 +87,7 @@ class Gate:
         self._concurrency: Concurrency = (
             FixedConcurrency(concurrency) if isinstance(concurrency, int) else concurrency
         )
+        self._most = most
         self._quota = quota
         self._breaker = breaker
         self._clock = clock
@@ -102,13 +112,24 @@ class Gate:
         """
         return _Permit(self, request)
 
-    def set_limit(self, limit: int) -> None:
-        """Change the concurrency limit by hand; what is in flight is left alone.
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Hold a limit from now on, or follow the endpoint from the present one; what is in flight stays.
 
         Raises:
             UsageError: It is less than one.
         """
-        self._concurrency.set_limit(limit, self._clock())
+        held, now = self._concurrency, self._clock()
+        if isinstance(limit, int):
+            limit = limit if self._most is None else min(limit, self._most)
+            change = LimitChange(now, held.limit, limit, "set by hand")
+            self._concurrency = FixedConcurrency(limit, history=(*held.changes, change))
+        elif isinstance(held, FixedConcurrency):
+            change = LimitChange(now, held.limit, held.limit, "set by hand: auto")
+            self._concurrency = AdaptiveConcurrency(
+                start=held.limit,
+                most=max(held.limit, MOST) if self._most is None else self._most,
+                history=(*held.changes, change),
+            )
         self.pump()
 
     def statistics(self) -> GateStatistics:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from toolflow.clock import Clock, derive_seed, monotonic
 from toolflow.llm.breaker import Breaker, State
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange, checked
 from toolflow.llm.gate import Gate
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class Router:
         self._clock = clock
         self._homes: dict[int, int] = {}
         self._moves = 0
+        self._by_hand: ConcurrencyLimit | None = None
 
     @classmethod
     def single(cls, provider: Provider, gate: Gate, name: str = "") -> Router:
@@ -130,8 +131,20 @@ class Router:
         """Attempts that may be in flight in all; before the first one, what the gates will begin with."""
         gates = {gate for post in self._posts for gate in post.gates}
         if not gates:
-            return self._make_gate(Breaker()).statistics().limit * len(self._posts)
+            return self._open_gate(Breaker()).statistics().limit * len(self._posts)
         return sum(gate.statistics().limit for gate in gates)
+
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Hold so many attempts in flight at each gate, as ``--max-concurrency`` does; "auto" finds out.
+
+        Raises:
+            UsageError: It is less than one.
+        """
+        if isinstance(limit, int):
+            checked(limit)
+        self._by_hand = limit
+        for gate in {gate for post in self._posts for gate in post.gates}:
+            gate.set_limit(limit)
 
     def route(self, request: Request) -> Lane:
         """The lane for the next attempt of a request."""
@@ -220,5 +233,11 @@ class Router:
         post = self._posts[place]
         lane = post.lanes.get(model)
         if lane is None:
-            lane = post.lanes[model] = Lane(place, post.replica, self._make_gate(post.breaker))
+            lane = post.lanes[model] = Lane(place, post.replica, self._open_gate(post.breaker))
         return lane
+
+    def _open_gate(self, breaker: Breaker) -> Gate:
+        gate = self._make_gate(breaker)
+        if self._by_hand is not None:
+            gate.set_limit(self._by_hand)
+        return gate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from toolflow.errors import ConnectionFailedError, MalformedCompletionError, RateLimitedError, UsageError
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
+from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency, LimitChange
 from toolflow.llm.outcome import Outcome
 
 REFUSED = Outcome(0.01, error=RateLimitedError("429", retry_after=1000.0))
@@ -20,13 +20,10 @@ def answer(controller: Concurrency, count: int, *, began: float, seconds: float 
         tell(controller, Outcome(seconds), at=began + seconds, began=began, in_flight=controller.limit)
 
 
-def test_a_fixed_limit_stays_until_it_is_set() -> None:
+def test_a_fixed_limit_stays() -> None:
     controller = FixedConcurrency(8)
     tell(controller, REFUSED, at=1.0, began=0.0, in_flight=8)
     assert controller.limit == 8
-    controller.set_limit(3, 2.0)
-    assert controller.limit == 3
-    assert [(change.at, change.before, change.after) for change in controller.changes] == [(2.0, 8, 3)]
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -34,7 +31,7 @@ def test_a_limit_that_lets_nothing_through_is_refused(limit: int) -> None:
     with pytest.raises(UsageError, match="lets no call through"):
         FixedConcurrency(limit)
     with pytest.raises(UsageError, match="lets no call through"):
-        AdaptiveConcurrency().set_limit(limit, 0.0)
+        AdaptiveConcurrency(start=limit)
 
 
 def test_it_doubles_while_more_brings_more() -> None:
@@ -103,17 +100,6 @@ def test_where_throughput_stops_rising_it_goes_back_and_says_why() -> None:
     assert controller.changes[-1].reason == "throughput stopped rising at 64"
 
 
-def test_a_limit_set_by_hand_holds_at_once_and_is_followed_from() -> None:
-    controller = AdaptiveConcurrency(start=32, most=100)
-    controller.set_limit(5, 1.0)
-    assert controller.limit == 5
-    for began in range(2, 8):
-        answer(controller, 8, began=float(began))
-    assert controller.limit > 5
-
-
 def test_the_history_is_bounded() -> None:
-    controller = FixedConcurrency(1)
-    for step in range(1000):
-        controller.set_limit(1 + step % 2, float(step))
-    assert len(controller.changes) == 64
+    history = [LimitChange(float(step), 1, 2, "") for step in range(1000)]
+    assert FixedConcurrency(1, history=history).changes == tuple(history[-64:])
