@@ -29,7 +29,8 @@ from toolflow.dialogue.message import Message
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import CallKey, Request
 from toolflow.llm.client import Client
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
+from toolflow.llm.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate

@@ -7,19 +7,20 @@ from random import Random
 import pytest
 
 from tests.virtual.simulated_endpoint import Latency, simulate_endpoint
-from toolflow.llm.concurrency import AdaptiveConcurrency, FixedConcurrency
+from toolflow.llm.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency import FixedConcurrency
 
 
 def steady(seconds: float) -> Latency:
-    return lambda _served, _random: seconds
+    return lambda _served, _now, _random: seconds
 
 
 def noisy(seconds: float) -> Latency:
-    return lambda _served, random: seconds * float(random.lognormvariate(-0.125, 0.5))
+    return lambda _served, _now, random: seconds * float(random.lognormvariate(-0.125, 0.5))
 
 
 def with_knee(seconds: float, knee: int, exponent: float) -> Latency:
-    def latency(served: int, random: Random) -> float:
+    def latency(served: int, _now: float, random: Random) -> float:
         above: float = max(1.0, (served / knee) ** exponent)
         return seconds * above * random.lognormvariate(-0.02, 0.2)
 

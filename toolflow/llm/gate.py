@@ -18,13 +18,14 @@ from types import TracebackType
 from typing import Protocol
 
 from toolflow.clock import Clock, monotonic
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
 from toolflow.llm.concurrency import (
     MOST,
-    AdaptiveConcurrency,
     Concurrency,
     ConcurrencyLimit,
+    Ended,
     FixedConcurrency,
     LimitChange,
 )
@@ -91,8 +92,7 @@ class Gate:
         self._quota = quota
         self._breaker = breaker
         self._clock = clock
-        self._in_flight = 0
-        self._waiting = 0
+        self._in_flight = self._waiting = self._started = 0
         self._tickets = count()
         self._queue: list[tuple[int, int, Request, asyncio.Future[_Passage]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -120,9 +120,9 @@ class Gate:
         """
         held, now = self._concurrency, self._clock()
         if isinstance(limit, int):
-            limit = limit if self._most is None else min(limit, self._most)
-            change = LimitChange(now, held.limit, limit, "set by hand")
-            self._concurrency = FixedConcurrency(limit, history=(*held.changes, change))
+            number = limit if self._most is None else min(limit, self._most)
+            change = LimitChange(now, held.limit, number, "set by hand")
+            self._concurrency = FixedConcurrency(number, history=(*held.changes, change))
         elif isinstance(held, FixedConcurrency):
             change = LimitChange(now, held.limit, held.limit, "set by hand: auto")
             self._concurrency = AdaptiveConcurrency(
@@ -192,9 +192,17 @@ class Gate:
         if outcome is not None:
             if self._breaker is not None:
                 self._breaker.settled(outcome, passage.began, now)
-            self._concurrency.settled(
-                outcome, began=passage.began, in_flight=passage.in_flight, saturated=saturated, now=now
+            ended = Ended(
+                outcome,
+                passage.request.key.role,
+                passage.began,
+                passage.number,
+                self._started,
+                passage.in_flight,
+                self._in_flight,
+                saturated,
             )
+            self._concurrency.settled(ended, now)
         elif self._breaker is not None:
             self._breaker.abandoned(passage.began, now)
         if self._queue:
@@ -236,7 +244,8 @@ class Gate:
             self._breaker.started()
         reservation = None if self._quota is None else self._quota.reserve(request, now)
         saturated = self._in_flight >= self._concurrency.limit
-        return _Passage(request, now, self._in_flight, reservation, saturated=saturated)
+        self._started += 1
+        return _Passage(request, now, self._started, self._in_flight, reservation, saturated=saturated)
 
     def _forget_cancelled(self) -> None:
         # Cancelled turns leave the heap when they reach its top; a mass cancellation must not stay in memory.
@@ -251,6 +260,7 @@ class _Passage:
 
     request: Request
     began: float
+    number: int
     in_flight: int
     reservation: Reservation | None
     saturated: bool

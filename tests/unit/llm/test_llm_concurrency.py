@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from toolflow.errors import ConnectionFailedError, MalformedCompletionError, RateLimitedError, UsageError
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency, LimitChange
+from toolflow.llm.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency import Concurrency, FixedConcurrency, LimitChange
 from toolflow.llm.outcome import Outcome
 
 REFUSED = Outcome(0.01, error=RateLimitedError("429", retry_after=1000.0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from toolflow.errors import RateLimitedError, UsageError
 from toolflow.llm.chat import CallKey, Request
-from toolflow.llm.concurrency import AdaptiveConcurrency
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.gate import Gate, GateStatistics
 from toolflow.llm.outcome import Outcome
 
