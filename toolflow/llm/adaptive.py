@@ -29,7 +29,7 @@ _BACK: Final = 0.9
 
 _LATE: Final = 3
 
-_LONGEST_HOLD: Final = 8
+_LONGEST_HOLD: Final = 12
 """Cohorts between two probes."""
 
 _CHANGED: Final = 1.2
@@ -91,8 +91,8 @@ class AdaptiveConcurrency(Limited):
 
     *The knee.* A server without a 429 shows only that throughput stops rising while latency does. The limit
     doubles while that is worth it; then the peak is closed in from both sides
-    (:class:`toolflow.llm.search.PeakSearch`), and held. After one, two, four, up to eight cohorts 15 % more are
-    tried again, and, where answers are slower than with fewer, 15 % fewer. Where a cohort at the held limit is
+    (:class:`toolflow.llm.search.PeakSearch`), and held. After one, two, four, up to twelve cohorts 12 % more are
+    tried again, and, where answers are slower than with fewer, 12 % fewer. Where a cohort at the held limit is
     clearly slower or quicker than when it was chosen, the search begins anew, at once.
 
     *The wall.* A 429 cuts once an episode: to what was in flight beside the refused attempt, since an endpoint
@@ -224,7 +224,8 @@ class AdaptiveConcurrency(Limited):
     def _look_again(self, measured: Measurement, slower: float, ended: Ended, now: float) -> None:
         """The endpoint has become slower or quicker, and what was known of other limits is of no use."""
         limit = self._search.best.limit
-        self._search.restart(Level(limit, measured))
+        # A cohort that saw both times would make the old limit look too good.
+        self._search.restart(Level(limit, measured if slower < 0 else None))
         self._hold = self._next_hold = 0
         self._probing, self._chosen = False, None
         if self._wall:

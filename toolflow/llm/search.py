@@ -31,7 +31,7 @@ _ENOUGH: Final = 1.8
 """So many attempts for each in flight, and a difference that is not clear by then is small."""
 
 _DOUBLING: Final = 2.0
-_PROBE: Final = 1.15
+_PROBE: Final = 1.12
 _LEAP: Final = 1.3
 _LEAP_WORTH: Final = 0.4
 """Growth by more than the factor 1.3 goes on only if it was worth this share of it: past a knee, latencies grow
