@@ -37,6 +37,10 @@ class Run:
     def pace(self) -> float:
         return self.answered / self.seconds
 
+    def between(self, begin: float, end: float) -> float:
+        """Answers a second in a part of the run."""
+        return sum(begin <= at < end for at in self.answered_at) / (end - begin)
+
 
 @dataclass(order=True, frozen=True, slots=True)
 class _Event:
@@ -55,6 +59,7 @@ def simulate_endpoint(
     latency: Latency,
     cap: Callable[[float], int] = lambda _: 1_000_000,
     failing: float = 0.0,
+    failing_after: float = 0.1,
     roles: Mapping[str, float] = MappingProxyType({"user": 1.0}),
     callers: int = 400,
     seconds: float = float("inf"),
@@ -67,7 +72,8 @@ def simulate_endpoint(
         calls: How many there are.
         latency: Of an attempt of the plainest role.
         cap: Most that the server works on, by the time; it refuses the others.
-        failing: Share of attempts that fail at once.
+        failing: Share of attempts that fail.
+        failing_after: Seconds until they do.
         roles: How many times the latency each role's attempts take; they are drawn evenly.
         callers: Most calls that wait or are in flight.
         seconds: When to stop.
@@ -94,7 +100,7 @@ def simulate_endpoint(
             served += 1
             fails = random.random() < failing
             role = random.choice(names)
-            pause = 0.1 if fails else roles[role] * latency(served, now, random)
+            pause = failing_after if fails else roles[role] * latency(served, now, random)
             kind: Literal["failed", "answered"] = "failed" if fails else "answered"
             heapq.heappush(events, _Event(now + pause, number, kind, now, in_flight, attempts, role))
 

@@ -7,7 +7,7 @@ from math import exp, inf, log, sqrt
 from typing import Final
 
 from toolflow.errors import MalformedCompletionError, RateLimitedError, TransientLLMError
-from toolflow.llm.concurrency import MOST, Ended, Limited, LimitChange, checked
+from toolflow.llm.concurrency import MOST, Ended, LimitChange, Limited, checked
 from toolflow.llm.search import Level, PeakSearch, compare
 from toolflow.llm.workload import Answered, Measurement, Workload
 
@@ -29,10 +29,11 @@ _BACK: Final = 0.9
 
 _LATE: Final = 3
 
-_LONGEST_HOLD: Final = 12
+_LONGEST_HOLD: Final = 8
 """Cohorts between two probes."""
 
 _CHANGED: Final = 1.2
+_CHANGED_MUCH: Final = 1.5
 _FAILING: Final = 0.2
 
 _BACK_UNDER_WALL: Final = 0.25
@@ -82,26 +83,26 @@ class _Cohort:
 class AdaptiveConcurrency(Limited):
     """Looks for the limit with the most throughput, and follows it when it moves.
 
-    *What is measured.* Attempts are measured in cohorts: so many as the limit that were let through one after
-    the other, with most of the limit in use. What they took, compared with what their kind takes
-    (:class:`toolflow.llm.workload.Workload`), is the endpoint's slowness, and what was in flight / slowness its
-    throughput (Little's law); it needs no clock of its own, and neither pauses between dialogues nor another
-    mix of roles look like a change. Its standard error is known, so that a cohort decides where it can, and a
-    second one is waited for where it cannot.
+    *What is measured.* Attempts are measured in cohorts: as many as the limit, let through one after the
+    other with most of the limit in use. What they took, compared with what their kind takes
+    (:class:`toolflow.llm.workload.Workload`), is the endpoint's slowness, and what was in flight / slowness
+    its throughput (Little's law); it needs no clock of its own, and neither pauses between dialogues nor
+    another mix of roles look like a change. Its standard error is known, so that a third of a cohort decides
+    where it can, and more are waited for where it cannot.
 
     *The knee.* A server without a 429 shows only that throughput stops rising while latency does. The limit
     doubles while that is worth it; then the peak is closed in from both sides
-    (:class:`toolflow.llm.search.PeakSearch`), and held. After one, two, four, up to twelve cohorts 12 % more are
-    tried again, and, where answers are slower than with fewer, 12 % fewer. Where a cohort at the held limit is
-    clearly slower or quicker than when it was chosen, the search begins anew, at once.
+    (:class:`toolflow.llm.search.PeakSearch`), and held. After one, two, four, up to eight cohorts 12 % more
+    are tried again, and, where answers are slower than with fewer, 12 % fewer. Where a cohort at the held
+    limit is clearly slower or quicker than when it was chosen, the search begins anew, at once.
 
-    *The wall.* A 429 cuts once an episode: to what was in flight beside the refused attempt, since an endpoint
-    refuses at once what is above its cap. Those that were let through before the cut cut no more; nothing
-    goes in the place of theirs that are refused as well. Refusals soon after, of attempts sent since, show
-    that the cap is lower still, and cut by one, three, seven more. Under a wall the limit is probed by one
-    more, which costs one 429, and while nothing is refused by three, nine and so on, as soon as the first of
-    these are answered: a wall that moves is found again within few latencies. A ``Retry-After`` is the call's
-    own business and plays no part.
+    *The wall.* A 429 cuts once an episode: to what was in flight beside the refused attempt, since an
+    endpoint refuses at once what is above its cap. Attempts that were let through before the cut cut no more,
+    but nothing goes in their place where they are refused as well. Refusals soon after, of attempts sent
+    since, show that the cap is lower still, and cut by one, three, seven more. Under a wall the limit is
+    probed by one more, which costs one 429, and while nothing is refused by three, nine and so on, as soon as
+    the first of these are answered: a wall that moves is found again within few latencies. A ``Retry-After``
+    is the call's own business and plays no part.
 
     Server and network failures cut nothing and measure nothing; where they are many, growth waits every other
     cohort.
@@ -124,7 +125,7 @@ class AdaptiveConcurrency(Limited):
         self._search = PeakSearch(self._limit)
         self._trial: Measurement | None = None
         self._chosen: Measurement | None = None
-        self._probing = False
+        self._probing = self._doubted = False
         self._hold = self._next_hold = 0
         self._wall = False
         self._step = 1
@@ -208,9 +209,11 @@ class AdaptiveConcurrency(Limited):
             self._chosen = measured if self._chosen is None else self._chosen + measured
         else:
             slower, error = measured.slower_than(self._chosen)
-            if abs(slower) > max(log(_CHANGED), 3 * error):
+            changed = abs(slower) > max(log(_CHANGED), 3 * error)
+            if changed and (self._doubted or abs(slower) > log(_CHANGED_MUCH)):
                 self._look_again(measured, slower, ended, now)
                 return
+            self._doubted = changed  # It may have been a hiccup.
         self._hold = max(0, self._hold - 1)
         if self._hold or failing:
             return
@@ -227,7 +230,8 @@ class AdaptiveConcurrency(Limited):
         # A cohort that saw both times would make the old limit look too good.
         self._search.restart(Level(limit, measured if slower < 0 else None))
         self._hold = self._next_hold = 0
-        self._probing, self._chosen = False, None
+        self._probing = self._doubted = False
+        self._chosen = None
         if self._wall:
             return
         if slower > 0 and limit > 1:
@@ -247,14 +251,18 @@ class AdaptiveConcurrency(Limited):
         self._next_hold = min(2 * self._next_hold or 1, _LONGEST_HOLD)
         self._hold = self._next_hold
         self._probing = True
+        knee = self._search.corner()
+        if knee is not None:
+            self._search.restart(Level(knee), self._search.below)
+            self._chosen = None
         best, tried = self._search.best.limit, self._limit
         if tried != best:
             self._go(best, f"throughput is best here; {tried} was tried", ended, now)
 
-    def _go(self, limit: int, reason: str, ended: Ended, now: float) -> None:
+    def _go(self, limit: int, reason: str, ended: Ended, now: float, *, same_cause: bool = False) -> None:
         """Change the limit, and measure the attempts that are let through once it is in use."""
         before, limit = self._limit, min(limit, self._most)
-        self._change(limit, now, reason)
+        self._change(limit, now, reason, same_cause=same_cause)
         self._trial = None
         # Those that are let through at once until most of the limit is in flight tell nothing of it.
         few = max(0, int(_NEARLY_FULL * limit) - before)
@@ -281,7 +289,7 @@ class AdaptiveConcurrency(Limited):
         if ended.began <= self._last_cut:
             # It was sent before the cut: nothing goes in its place.
             if 0 < ended.left < self._limit:
-                self._cut(ended.left, reason, ended, now)
+                self._cut(ended.left, reason, ended, now, same_cause=True)
             return
         beside = max(1, min(ended.in_flight - 1, self._limit))
         if now - self._last_cut < self._latency:
@@ -295,14 +303,14 @@ class AdaptiveConcurrency(Limited):
         self._next_hold = min(2 * self._next_hold or 1, longest) if in_vain else 1
         self._cut(beside, reason, ended, now)
 
-    def _cut(self, limit: int, reason: str, ended: Ended, now: float) -> None:
+    def _cut(self, limit: int, reason: str, ended: Ended, now: float, *, same_cause: bool = False) -> None:
         best = self._search.best
         if limit != best.limit:
             self._search.restart(Level(limit), best if best.limit < limit else None)
             self._chosen = None
         self._wall, self._step, self._probing = True, 1, False
         self._hold = self._next_hold
-        self._go(limit, reason, ended, now)
+        self._go(limit, reason, ended, now, same_cause=same_cause)
 
     def _probe_wall(self, ended: Ended, now: float) -> None:
         best, below = self._search.best, self._search.below

@@ -95,15 +95,15 @@ class Limited:
     def changes(self) -> Sequence[LimitChange]:
         return tuple(self._changes)
 
-    def _change(self, limit: int, now: float, reason: str) -> None:
+    def _change(self, limit: int, now: float, reason: str, *, same_cause: bool = False) -> None:
         if limit == self._limit:
             return
-        last = self._changes[-1] if self._changes else None
-        if last is not None and last.reason == reason and last.after == self._limit:
-            # One cause that comes in many steps is one change.
-            self._changes[-1] = LimitChange(now, last.before, limit, reason)
-        else:
-            self._changes.append(LimitChange(now, self._limit, limit, reason))
+        before = self._limit
+        if same_cause and self._changes:
+            # What comes in many steps is one change.
+            last = self._changes.pop()
+            before, reason = last.before, last.reason
+        self._changes.append(LimitChange(now, before, limit, reason))
         self._limit = limit
 
 

@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 
 from toolflow.config import RunConfig
 from toolflow.errors import TransientLLMError, UsageError
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.concurrency import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.estimate import TokenEstimator

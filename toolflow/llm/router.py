@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from toolflow.clock import Clock, derive_seed, monotonic
-from toolflow.llm.breaker import Breaker, State
+from toolflow.llm.breaker import AMONG_SEVERAL, Breaker, State
 from toolflow.llm.chat import Request
 from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange, checked
 from toolflow.llm.gate import Gate
@@ -79,9 +79,9 @@ class Lane:
 class _Post:
     """What is known of one replica."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, breaker: Breaker) -> None:
         self.replica = replica
-        self.breaker = Breaker()
+        self.breaker = breaker
         self.lanes: dict[str, Lane] = {}
         self.answered = self.failed = self.at_home = self.moved = 0
 
@@ -111,7 +111,10 @@ class Router:
     def __init__(
         self, replicas: Sequence[Replica], make_gate: Callable[[Breaker], Gate], *, clock: Clock = monotonic
     ) -> None:
-        self._posts = [_Post(replica) for replica in replicas]
+        self._posts = [
+            _Post(replica, Breaker(longest_pause=AMONG_SEVERAL) if len(replicas) > 1 else Breaker())
+            for replica in replicas
+        ]
         self._make_gate = make_gate
         self._clock = clock
         self._homes: dict[int, int] = {}
@@ -167,6 +170,16 @@ class Router:
         if len(self._homes) > _HOMES_KEPT:
             del self._homes[next(iter(self._homes))]
         return self._lane(place, request.model)
+
+    def route_second(self, request: Request) -> Lane:
+        """The lane for an attempt beside another of the same request: elsewhere, if there is such a place."""
+        now = self._clock()
+        home = self._homes.get(request.key.dialogue)
+        up = [place for place, post in enumerate(self._posts) if post.breaker.wait(now) == 0.0]
+        others = [place for place in up if place != home]
+        if not others:
+            return self._lane(home or 0, request.model)
+        return self._lane(self._choose(request.key.dialogue, others), request.model)
 
     def settled(self, lane: Lane, *, answered: bool) -> None:
         """An attempt on a lane has ended."""

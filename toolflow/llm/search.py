@@ -13,7 +13,7 @@ and a half in a hundred more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import hypot, log, sqrt
+from math import exp, hypot, log, sqrt
 from typing import Final, Literal
 
 from toolflow.llm.workload import Measurement
@@ -34,8 +34,8 @@ _DOUBLING: Final = 2.0
 _PROBE: Final = 1.12
 _LEAP: Final = 1.3
 _LEAP_WORTH: Final = 0.4
-"""Growth by more than the factor 1.3 goes on only if it was worth this share of it: past a knee, latencies grow
-fast, and what lies between is tried before what lies beyond."""
+"""Growth by more than the factor 1.3 goes on only if it was worth this share of it: past a knee latencies
+soar, and what lies between is tried before what lies beyond."""
 
 _FINE: Final = 1.2
 """Neighbours nearer than this factor hold the peak well enough."""
@@ -44,6 +44,9 @@ _UNHURRIED: Final = 1.1
 """Where answers are as quick as with fewer in flight, fewer can only bring less."""
 
 _STEEP: Final = 1.3
+"""Where answers become slower by more than this power, throughput falls, and the peak is rather below."""
+
+_NEXT_TO_NOTHING: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -96,11 +99,27 @@ class PeakSearch:
             return max(best + 1, int(best * self._factor)), "all permits in use, and more may bring more"
         up = above.limit / best if above.limit - best > 1 else 1.0
         down = self._room_below()
-        if down > _FINE and (up <= _FINE or down > max(up, _DOUBLING) or self._is_steep(above)):
+        if down > _FINE and (up <= _FINE or min(down, _DOUBLING) > up or self._slope(above) > _STEEP):
             return max(1, round(best / sqrt(down))), f"throughput fell at {above.limit}: fewer may do"
         if up > _FINE:
             return round(sqrt(best * above.limit)), f"throughput stopped rising below {above.limit}"
         return None
+
+    def corner(self) -> int | None:
+        """Where the knee must be, a little below the best, for answers to be as slow there as they are.
+
+        Below a sharp knee answers are as quick as with fewer, above it they become slower by a power of what
+        is in flight. Both lines are known once a peak is closed in; they meet in the knee.
+        """
+        best, below, above = self.best, self.below, self.above
+        if below is None or above is None or best.measured is None or below.measured is None:
+            return None
+        slope = self._slope(above)
+        slower, error = best.measured.slower_than(below.measured)
+        if slope <= 1 or slower < error:
+            return None
+        knee = max(round(best.limit * exp(-slower / slope)), below.limit)
+        return knee if knee < best.limit else None
 
     def judge(self, limit: int, trial: Measurement) -> Verdict | None:
         """Take in what was measured with another limit than the best; None if it is not clear yet."""
@@ -131,10 +150,11 @@ class PeakSearch:
         """Another limit is the best now."""
         if limit > self.best.limit:
             self.below = self.best
+            self._factor = min(self._factor * self._factor, _DOUBLING)
         else:
             self.above = self.best
+            self._factor = _PROBE
         self.best = Level(limit, trial)
-        self._factor = min(self._factor * self._factor, _DOUBLING)
 
     def _is_hurried(self) -> bool:
         """Whether answers are slower than with fewer in flight, as far as is known."""
@@ -153,13 +173,13 @@ class PeakSearch:
             return _DOUBLING**2
         return best / below.limit if best - below.limit > 1 else 1.0
 
-    def _is_steep(self, above: Level) -> bool:
-        """Whether throughput falls so much above the best that the peak is rather below it."""
+    def _slope(self, above: Level) -> float:
+        """How fast answers become slower above the best: the power of what is in flight; 0.0 if unknown."""
         best = self.best
         if above.measured is None or best.measured is None:
-            return False
+            return 0.0
         more = above.measured.log_in_flight - best.measured.log_in_flight
-        return above.measured.slower_than(best.measured)[0] > _STEEP * more
+        return above.measured.slower_than(best.measured)[0] / more if more > _NEXT_TO_NOTHING else 0.0
 
 
 def compare(trial: Measurement, reference: Measurement | None) -> tuple[float, float]:

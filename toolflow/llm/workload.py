@@ -103,7 +103,7 @@ class Measurement:
 
     @property
     def variance(self) -> float:
-        """Of a single attempt, relative: that of a ratio of sums (Cochran, Sampling Techniques, chapter 6)."""
+        """Of one attempt, relative; that of a ratio of sums (Cochran, Sampling Techniques, chapter 6)."""
         ratio = self.slowness
         squares = self.seconds_squared - 2 * ratio * self.product + ratio * ratio * self.expected_squared
         return self.count * max(0.0, squares) / max(self.seconds, _LEAST) ** 2

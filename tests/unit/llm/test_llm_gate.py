@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolflow.errors import RateLimitedError, UsageError
-from toolflow.llm.chat import CallKey, Request
 from toolflow.llm.adaptive import AdaptiveConcurrency
+from toolflow.llm.chat import CallKey, Request
 from toolflow.llm.gate import Gate, GateStatistics
 from toolflow.llm.outcome import Outcome
 
