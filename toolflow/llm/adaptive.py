@@ -110,6 +110,7 @@ class AdaptiveConcurrency(Limited):
     Args:
         start: First limit.
         most: Largest limit.
+        started: Attempts that were let through before.
         history: Changes until now, oldest first.
 
     Raises:
@@ -117,7 +118,12 @@ class AdaptiveConcurrency(Limited):
     """
 
     def __init__(
-        self, *, start: int = _FIRST_LIMIT, most: int = MOST, history: Iterable[LimitChange] = ()
+        self,
+        *,
+        start: int = _FIRST_LIMIT,
+        most: int = MOST,
+        started: int = 0,
+        history: Iterable[LimitChange] = (),
     ) -> None:
         self._most = checked(most)
         super().__init__(min(start, most), history)
@@ -134,7 +140,7 @@ class AdaptiveConcurrency(Limited):
         self._further = 0
         self._paused = False
         self._early: list[Ended] = []
-        self._begin(int(_FULL * self._limit), max(_FEWEST, self._limit))
+        self._begin(started + int(_FULL * self._limit), max(_FEWEST, self._limit))
 
     def __repr__(self) -> str:
         best = self._search.best.limit
@@ -143,12 +149,13 @@ class AdaptiveConcurrency(Limited):
     def settled(self, ended: Ended, now: float) -> None:
         if isinstance(ended.outcome.error, RateLimitedError):
             self._refused(ended, now)
-        elif ended.number > self._cohort.last:
+            return
+        if ended.number > self._cohort.last:
             self._early.append(ended)
         elif ended.number > self._cohort.first:
             self._take(ended)
-            while self._cohort.is_back(ended.started, self._limit):
-                self._look(ended, now)
+        while self._cohort.is_back(ended.started, self._limit):
+            self._look(ended, now)
 
     # -- cohorts
 

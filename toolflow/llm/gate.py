@@ -128,6 +128,7 @@ class Gate:
             self._concurrency = AdaptiveConcurrency(
                 start=held.limit,
                 most=max(held.limit, MOST) if self._most is None else self._most,
+                started=self._started,
                 history=(*held.changes, change),
             )
         self.pump()
