@@ -29,6 +29,7 @@ from toolflow.llm.chat import Sampling
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
 from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.hedge import Hedging
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
@@ -120,6 +121,7 @@ async def _play(
         router,
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
         budget=budget,
+        hedging=Hedging(config.hedge) if config.hedge else None,
         fallbacks=config.fallback_models,
     )
     model = JournalledModel(client, journal)
