@@ -90,7 +90,7 @@ async def play_run(config: RunConfig, material: Material, output: Path, display:
     Raises:
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
-    async with connect(config, os.environ) as connection:
+    async with connect(config, os.environ, display.notice) as connection:
         spending = spending_of(config, connection)
         with RunDirectory(output) as run:
             continued = run.claim(*_describe(config, material, connection))

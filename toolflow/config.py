@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from toolflow.errors import UsageError
 
@@ -117,6 +117,9 @@ class EndpointConfig(_Section):
 
     base_url: str
     weight: float = Field(default=1, gt=0, description="Its share of the calls, relative to the others.")
+    api: Literal["openai", "anthropic"] | None = Field(
+        default=None, description="What it speaks; none: the run's, or what its URL tells."
+    )
     api_key_env: str | None = Field(
         default=None, description="Environment variable with its key; none: the usual one."
     )
@@ -149,6 +152,17 @@ class RunConfig(_Section):
     endpoints: tuple[EndpointConfig, ...] = Field(
         default=(), description="Replicas that calls are spread over; none: what the environment names."
     )
+    api: Literal["openai", "anthropic"] | None = Field(
+        default=None, description="What endpoints speak that do not say; none: what their URLs tell."
+    )
+    headers: dict[str, SecretStr] = Field(
+        default={}, description="Sent with every request; their values are secrets."
+    )
+    ca_bundle: str | None = Field(
+        default=None, description="PEM file of authorities that are trusted beside the system's."
+    )
+    insecure: bool = Field(default=False, description="Whether any certificate will do.")
+    stream: bool = Field(default=False, description="Whether answers come in pieces.")
     fallback_models: tuple[str, ...] = Field(
         default=(), description="Asked in turn where a model has given a call up."
     )
@@ -222,7 +236,7 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise UsageError(f"{file}: {section} must hold fields")
-        target[field] = value
+        target[field] = {**target.get(field, {}), **value} if isinstance(value, Mapping) else value
     try:
         return RunConfig.model_validate(merged)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""``toolflow provider``: the rehearsal model as an OpenAI-compatible server."""
+"""``toolflow provider``: the rehearsal model as a server that speaks both protocols."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def provider(
             min=0.0, metavar="SECONDS", help="More for each completion token.", rich_help_panel=_SPEED
         ),
     ] = 0.0,
+    tokens_per_event: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="LLM tokens in each event of a stream.",
+            rich_help_panel=_SPEED,
+        ),
+    ] = 1,
     knee: Annotated[
         int | None,
         typer.Option(
@@ -105,7 +114,7 @@ def provider(
     headers: Annotated[
         bool,
         typer.Option(
-            "--headers/--no-headers", rich_help_panel=_LIMITS, help="Send x-ratelimit-* and Retry-After."
+            "--headers/--no-headers", rich_help_panel=_LIMITS, help="Send rate-limit headers and Retry-After."
         ),
     ] = True,
     faults: Annotated[
@@ -113,7 +122,8 @@ def provider(
         typer.Option(
             metavar="NAME=SHARE,…",
             rich_help_panel=_FAULTS,
-            help="500, reset, stall, drip, truncate, html, html200, badjson, wrongid, empty.",
+            help="500, reset, overloaded, stall, hang, drip, truncate, cut, html, html200, badjson, wrongid, "
+            "empty.",
         ),
     ] = None,
     fault_seed: Annotated[
@@ -122,8 +132,9 @@ def provider(
 ) -> None:
     """Serve the rehearsal model over HTTP, for trying out a run without a key and without cost.
 
-    The server speaks OpenAI's chat completions; point --base-url of another command at the printed address.
-    It asks for no key. Ctrl-C stops it. GET /rehearsal/counters tells what it has counted.
+    The server speaks OpenAI's chat completions and Anthropic's Messages API, streamed or not; point
+    --base-url of another command at the printed address, with --api anthropic for the latter. It asks for no
+    key. Ctrl-C stops it. GET /rehearsal/counters tells what it has counted.
     """
     from toolflow.llm.providers.rehearsal import RehearsalProvider
     from toolflow.llm.server import serve
@@ -135,6 +146,7 @@ def provider(
         latency=latency,
         spread=latency_spread,
         time_per_token=time_per_token,
+        tokens_per_event=tokens_per_event,
         knee=knee,
         exponent=knee_exponent,
         cap=read_cap(cap) if cap is not None else (),

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, Stream, read_headers
+
 
 class SamplerKind(StrEnum):
     """How tool sets are drawn."""
@@ -110,10 +112,15 @@ def synth(
         typer.Option(
             metavar="URL",
             rich_help_panel=_MODEL,
-            help="OpenAI-compatible endpoint; may be repeated for replicas of one model. OPENAI_BASE_URL and "
-            "OPENAI_API_KEY are heeded.",
+            help="Endpoint; may be repeated for replicas of one model. OPENAI_BASE_URL and OPENAI_API_KEY "
+            "are heeded, ANTHROPIC_… likewise.",
         ),
     ] = None,
+    api: Api = None,
+    stream: Stream = None,
+    header: Header = None,
+    ca_bundle: CaBundle = None,
+    insecure: Insecure = None,
     fallback_model: Annotated[
         list[str] | None,
         typer.Option(
@@ -251,6 +258,11 @@ def synth(
         "prompts": str(prompts) if prompts else None,
         "model": model,
         "base_url": tuple(base_url) if base_url else None,
+        "api": api.value if api else None,
+        "stream": stream,
+        "headers": read_headers(header),
+        "ca_bundle": ca_bundle,
+        "insecure": insecure,
         "fallback_models": tuple(fallback_model) if fallback_model else None,
         "tool_calls": tool_calls.value if tool_calls else None,
         "mistakes": mistakes,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,10 +15,11 @@ from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
 from toolflow.llm.concurrency import Concurrency, FixedConcurrency
-from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.endpoint import Endpoint, speaks, speaks_there
 from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
 from toolflow.llm.limits import RateLimits
+from toolflow.llm.live import LiveText
 from toolflow.llm.quota import Quota
 from toolflow.llm.router import Replica, Router
 
@@ -29,6 +30,11 @@ _EMBEDDED_SLOTS: Final = 4
 """Each slot reserves the memory of a whole context, and two cores are busy with four."""
 
 _IN_PROCESS: Final = 64
+
+_UNCHECKED: Final = (
+    "WARNING: certificates are not checked (--insecure). Whoever sits between this machine and the endpoint "
+    "can read the key and every prompt, and write the answers."
+)
 
 _NOTHING_CONFIGURED: Final = (
     "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show "
@@ -48,6 +54,7 @@ class Connection:
         rehearsal: Whether replies come from the rehearsal model: such data is not for training.
         notices: What the user should know, a sentence each.
         most_in_flight: More calls than this could only queue; None where that is to be found out.
+        live: What models are writing right now, where answers are streamed.
     """
 
     replicas: tuple[Replica, ...]
@@ -56,21 +63,30 @@ class Connection:
     rehearsal: bool
     notices: tuple[str, ...] = ()
     most_in_flight: int | None = None
+    live: LiveText = field(default_factory=LiveText)
 
 
 @asynccontextmanager
-async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncGenerator[Connection]:
+async def connect(
+    config: RunConfig, environment: Mapping[str, str], tell: Callable[[str], None] | None = None
+) -> AsyncGenerator[Connection]:
     """Open the way to the models that a configuration names.
 
     With neither a model nor an endpoint nor OpenAI's variables set, the rehearsal model answers in process.
     A model that is a GGUF file, or the name of a fetched one, is served by llama.cpp beside this process.
+
+    Args:
+        config: Names models and endpoints.
+        environment: Usually ``os.environ``.
+        tell: Told what the user should know and is found out only later, a sentence each.
 
     Raises:
         UsageError: No model is named where one must be, or an extra is missing.
         LLMError: The endpoint does not answer, or refuses.
     """
     names = set(config.model_names())
-    named = bool(config.endpoints) or _names_endpoint(environment)
+    there = speaks_there(environment, config.model_names())
+    named = bool(config.endpoints) or config.api is not None or there is not None
     if names <= {REHEARSAL} and not config.endpoints and (names or not named):
         async with _closing(_rehearsal(config, asked_for=bool(names))) as connection:
             yield connection
@@ -86,9 +102,10 @@ async def connect(config: RunConfig, environment: Mapping[str, str]) -> AsyncGen
     if not named:
         raise UsageError(
             f"no endpoint is configured for {', '.join(sorted(names - {REHEARSAL}))}",
-            hint="Give --base-url URL, or set OPENAI_API_KEY for OpenAI's own.",
+            hint="Give --base-url URL, or set OPENAI_API_KEY for OpenAI's own, or ANTHROPIC_API_KEY for "
+            "models named claude-….",
         )
-    async with _closing(await _remote(config, _endpoints(config, environment))) as connection:
+    async with _closing(await _remote(config, _endpoints(config, environment), tell)) as connection:
         yield connection
 
 
@@ -138,10 +155,12 @@ class _Weighted(NamedTuple):
 
 def _endpoints(config: RunConfig, environment: Mapping[str, str]) -> list[_Weighted]:
     if not config.endpoints:
-        return [_Weighted(Endpoint.from_environment(environment))]
+        api = config.api or speaks_there(environment, config.model_names()) or "openai"
+        return [_Weighted(_as_told(Endpoint.from_environment(environment, api=api), config))]
     found: list[_Weighted] = []
     for entry in config.endpoints:
-        endpoint = Endpoint.from_environment(environment, entry.base_url)
+        api = entry.api or config.api or speaks(entry.base_url)
+        endpoint = _as_told(Endpoint.from_environment(environment, entry.base_url, api), config)
         if entry.api_key_env is not None:
             if entry.api_key_env not in environment:
                 raise UsageError(
@@ -157,8 +176,9 @@ def _endpoints(config: RunConfig, environment: Mapping[str, str]) -> list[_Weigh
     return found
 
 
-def _names_endpoint(environment: Mapping[str, str]) -> bool:
-    return bool(environment.get("OPENAI_API_KEY") or environment.get("OPENAI_BASE_URL"))
+def _as_told(endpoint: Endpoint, config: RunConfig) -> Endpoint:
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    return replace(endpoint, headers=headers, ca_bundle=config.ca_bundle, insecure=config.insecure)
 
 
 def _rehearsal(config: RunConfig, *, asked_for: bool) -> Connection:
@@ -176,7 +196,9 @@ def _rehearsal(config: RunConfig, *, asked_for: bool) -> Connection:
     return Connection(replicas, REHEARSAL, style, rehearsal=True, notices=notices, most_in_flight=_IN_PROCESS)
 
 
-async def _remote(config: RunConfig, endpoints: Sequence[_Weighted]) -> Connection:
+async def _remote(
+    config: RunConfig, endpoints: Sequence[_Weighted], tell: Callable[[str], None] | None = None
+) -> Connection:
     from toolflow.llm.probe import probe_tool_calls  # noqa: PLC0415  httpx, for a moment
 
     if config.mistakes is not None:
@@ -184,7 +206,7 @@ async def _remote(config: RunConfig, endpoints: Sequence[_Weighted]) -> Connecti
             "mistakes are made by the rehearsal model alone",
             hint="Give --mistakes to the server, toolflow provider, or leave it out.",
         )
-    notices: list[str] = []
+    notices: list[str] = [_UNCHECKED] if config.insecure else []
     models, there = await _probe(config, endpoints, notices)
     assistant = (*config.roles.assistant.models, config.model or models[0])[0]
     style = config.tool_calls
@@ -196,10 +218,12 @@ async def _remote(config: RunConfig, endpoints: Sequence[_Weighted]) -> Connecti
                 f"{assistant} takes no native tool calls there: the assistant calls tools through JSON."
             )
     rehearsal = REHEARSAL in {*models, *config.model_names()}
+    live = LiveText()
     replicas = tuple(
-        Replica(entry.endpoint.base_url, _provider(entry.endpoint), entry.weight) for entry in endpoints
+        Replica(entry.endpoint.base_url, _provider(entry.endpoint, config, live, tell), entry.weight)
+        for entry in endpoints
     )
-    return Connection(replicas, models[0], style, rehearsal=rehearsal, notices=tuple(notices))
+    return Connection(replicas, models[0], style, rehearsal=rehearsal, notices=tuple(notices), live=live)
 
 
 async def _probe(
@@ -228,10 +252,14 @@ async def _probe(
     return found
 
 
-def _provider(endpoint: Endpoint) -> Provider:
-    from toolflow.llm.providers.openai import OpenAIProvider  # noqa: PLC0415  aiohttp
+def _provider(
+    endpoint: Endpoint, config: RunConfig, live: LiveText, tell: Callable[[str], None] | None
+) -> Provider:
+    from toolflow.llm.providers.anthropic import AnthropicProvider  # noqa: PLC0415  aiohttp
+    from toolflow.llm.providers.openai import OpenAIProvider  # noqa: PLC0415
 
-    return OpenAIProvider(endpoint)
+    kind = AnthropicProvider if endpoint.api == "anthropic" else OpenAIProvider
+    return kind(endpoint, stream=config.stream, live=live, tell=tell)
 
 
 @asynccontextmanager

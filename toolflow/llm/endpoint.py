@@ -1,26 +1,41 @@
-"""Where an LLM is served, and the secrets to get in."""
+"""Where an LLM is served, what is spoken there, and the secrets to get in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Final, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from toolflow.errors import UsageError
+from toolflow.llm.transport import proxy_of, trust
 
-OPENAI_BASE_URL = "https://api.openai.com/v1"
+Api = Literal["openai", "anthropic"]
+"""What an endpoint speaks: OpenAI's chat completions, or Anthropic's Messages API."""
+
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com/v1"
+ANTHROPIC_VERSION: Final = "2023-06-01"
+
 _SHORTEST_SECRET = 8
+_CHAT = re.compile(r"/chat/completions/*$")
+_MESSAGES = re.compile(r"(?:/v1)?(?:/messages)?/*$")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An OpenAI-compatible endpoint.
+    """An endpoint.
 
     Attributes:
-        base_url: What ``/chat/completions`` is appended to; usually ends in ``/v1``.
-        api_key: Sent as a bearer token; in no repr, log or error text.
+        base_url: What ``/chat/completions`` or ``/messages`` is appended to; usually ends in ``/v1``, with
+            Anthropic's API always.
+        api_key: Sent as a bearer token or as ``x-api-key``; in no repr, log or error text.
         headers: Sent with every request; they may hold secrets too and are treated so.
+        api: What is spoken there.
+        ca_bundle: PEM file of authorities that are trusted beside the system's.
+        insecure: Whether any certificate will do.
 
     Raises:
         UsageError: The URL cannot be used, or the key or a header holds what HTTP does not carry.
@@ -29,33 +44,46 @@ class Endpoint:
     base_url: str
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    api: Api = "openai"
+    ca_bundle: str | None = None
+    insecure: bool = False
 
     def __post_init__(self) -> None:
-        url = self.base_url.strip().rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        url = self.base_url.strip().rstrip("/")
+        # Anthropic's own libraries take the URL without /v1, ours with it: both are meant.
+        url = _MESSAGES.sub("", url) + "/v1" if self.api == "anthropic" else _CHAT.sub("", url).rstrip("/")
         _check_url(url)
         object.__setattr__(self, "base_url", url)
         # Keys that are read from files end in a newline.
         object.__setattr__(self, "api_key", (self.api_key or "").strip() or None)
         for name, value in self.sent_headers().items():
             if not (name + value).isprintable() or not (name + value).isascii():
-                what = "the API key" if name == "Authorization" else f"the header {name!r}"
+                what = "the API key" if value.endswith(self.api_key or "\n") else f"the header {name!r}"
                 raise UsageError(f"{what} holds characters that cannot be sent in an HTTP header")
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], base_url: str | None = None) -> Endpoint:
-        """The endpoint that ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` name.
+    def from_environment(
+        cls, environment: Mapping[str, str], base_url: str | None = None, api: Api = "openai"
+    ) -> Endpoint:
+        """The endpoint that ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` name, or ``ANTHROPIC_…``.
 
         Args:
             environment: Usually ``os.environ``.
-            base_url: Goes before ``OPENAI_BASE_URL``.
+            base_url: Goes before the environment's.
+            api: What is spoken there.
         """
-        url = base_url or environment.get("OPENAI_BASE_URL") or OPENAI_BASE_URL
-        return cls(url, environment.get("OPENAI_API_KEY"))
+        prefix, usual = (
+            ("ANTHROPIC", ANTHROPIC_BASE_URL) if api == "anthropic" else ("OPENAI", OPENAI_BASE_URL)
+        )
+        url = base_url or environment.get(f"{prefix}_BASE_URL") or usual
+        return cls(url, environment.get(f"{prefix}_API_KEY"), api=api)
 
     def sent_headers(self) -> dict[str, str]:
         """Headers of every request."""
-        key = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-        return key | dict(self.headers)
+        if self.api == "anthropic":
+            key = {"x-api-key": self.api_key} if self.api_key else {}
+            return _merged({"anthropic-version": ANTHROPIC_VERSION, **key}, self.headers)
+        return _merged({"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}, self.headers)
 
     def proxy(self) -> str | None:
         """The proxy that the environment's proxy variables name for this endpoint.
@@ -63,27 +91,57 @@ class Endpoint:
         Raises:
             UsageError: It is of a kind that is not supported.
         """
-        url = urlsplit(self.base_url)
-        if proxy_bypass(url.hostname or ""):
-            return None
-        proxies = getproxies()
-        proxy = proxies.get(url.scheme) or proxies.get("all")
-        if proxy is None:
-            return None
-        scheme = proxy.partition("://")[0].lower() if "://" in proxy else "http"
-        if scheme not in {"http", "https"}:
-            raise UsageError(
-                f"the proxy that the environment names for {self.base_url} is of the kind {scheme!r}",
-                hint="Name an http:// proxy, or put the endpoint's host into NO_PROXY.",
-            )
-        return proxy if "://" in proxy else f"http://{proxy}"
+        return proxy_of(self.base_url)
+
+    def trusted(self) -> ssl.SSLContext:
+        """Whose certificates are trusted.
+
+        Raises:
+            UsageError: The CA bundle cannot be read.
+        """
+        return trust(self.ca_bundle, insecure=self.insecure)
 
     def redact(self, text: str) -> str:
         """``text`` without this endpoint's secrets: servers like to quote the key they refuse."""
-        for secret in (self.api_key, *self.headers.values()):
+        for secret in (self.api_key, *self.headers.values(), *self._proxy_secrets()):
             if secret and len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")
         return text
+
+    def _proxy_secrets(self) -> tuple[str, ...]:
+        try:
+            password = urlsplit(self.proxy() or "").password or ""
+        except (UsageError, ValueError):
+            return ()
+        return password, unquote(password)
+
+
+def speaks(base_url: str) -> Api:
+    """What an endpoint speaks, as far as its URL tells."""
+    url = urlsplit(base_url.strip())
+    host = f".{url.hostname or ''}"
+    anthropic = host.endswith(".anthropic.com") or url.path.rstrip("/").endswith("/messages")
+    return "anthropic" if anthropic else "openai"
+
+
+def speaks_there(environment: Mapping[str, str], models: Sequence[str]) -> Api | None:
+    """What is spoken where the environment's variables point; None where they name no endpoint.
+
+    Anthropic's are heeded for models named ``claude-…`` alone, for they may be set for another program; and
+    not where ``OPENAI_BASE_URL`` names a gateway, which may serve those models too.
+    """
+    openai_url = environment.get("OPENAI_BASE_URL")
+    anthropic = environment.get("ANTHROPIC_API_KEY") or environment.get("ANTHROPIC_BASE_URL")
+    claude = bool(models) and all(model.startswith("claude-") for model in models)
+    if anthropic and claude and not openai_url:
+        return "anthropic"
+    return "openai" if openai_url or environment.get("OPENAI_API_KEY") else None
+
+
+def _merged(headers: dict[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The user's headers win, whatever the case of their names."""
+    given = {name.lower() for name in own}
+    return {name: value for name, value in headers.items() if name.lower() not in given} | dict(own)
 
 
 def _check_url(text: str) -> None:

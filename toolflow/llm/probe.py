@@ -13,7 +13,8 @@ from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
 from toolflow.errors import LLMError, UsageError
 from toolflow.llm.chat import CallKey, Request
-from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.endpoint import Api, Endpoint
+from toolflow.llm.providers.chat_completions import ChatCompletions
 from toolflow.llm.providers.failures import (
     connection_failure,
     quote,
@@ -21,12 +22,16 @@ from toolflow.llm.providers.failures import (
     response_failure,
     unreadable_failure,
 )
-from toolflow.llm.providers.wire import encode_request
+from toolflow.llm.providers.messages import Messages
+from toolflow.llm.providers.wire import Dialect
 
 _LISTING_TIMEOUT = 30.0
 # A local server may load the model first.
 _ANSWER_TIMEOUT = 300.0
 _MOST_NAMED = 8
+_DIALECTS: dict[Api, Dialect] = {"openai": ChatCompletions(), "anthropic": Messages()}
+# Anthropic lists twenty models a page unless told otherwise.
+_LISTING: dict[Api, str] = {"openai": "/models", "anthropic": "/models?limit=1000"}
 _NO_LISTING = {404, 405, 501}
 _TOOLS_REFUSED = {400, 404, 422, 500, 501}
 _ABOUT_TOOLS = re.compile(r"\btool|\bfunction[ _-]?call|--jinja", re.IGNORECASE)
@@ -83,7 +88,7 @@ async def probe_endpoint(endpoint: Endpoint, model: str | None = None) -> Endpoi
         LLMError: The endpoint is not reachable, refuses the key, or is no such endpoint.
         UsageError: No model is named, and the endpoint serves several or does not tell.
     """
-    response = await _send(endpoint, "GET", "/models", _LISTING_TIMEOUT)
+    response = await _send(endpoint, "GET", _LISTING[endpoint.api], _LISTING_TIMEOUT)
     models: tuple[str, ...] | None = None
     if response.status_code not in _NO_LISTING:
         if not response.is_success:
@@ -110,7 +115,8 @@ async def probe_tool_calls(endpoint: Endpoint, model: str) -> bool:
     """
     question = Message("user", "Say OK. Do not call a tool.")
     request = Request(CallKey(0, "probe", 0), model, (question,), (_TRIVIAL_TOOL,))
-    response = await _send(endpoint, "POST", "/chat/completions", _ANSWER_TIMEOUT, encode_request(request))
+    dialect = _DIALECTS[endpoint.api]
+    response = await _send(endpoint, "POST", dialect.path, _ANSWER_TIMEOUT, dialect.encode(request))
     if response.is_success:
         return True
     said = read_error_body(response.content).message.replace(model, "")
@@ -125,7 +131,13 @@ async def _send(
     headers = {"Content-Type": "application/json", **endpoint.sent_headers()}
     failure: LLMError
     try:
-        async with httpx.AsyncClient(headers=headers, timeout=seconds) as client:
+        async with httpx.AsyncClient(
+            headers=headers,
+            timeout=seconds,
+            verify=endpoint.trusted(),
+            proxy=endpoint.proxy(),
+            trust_env=False,  # proxies and certificates as the run itself will have them
+        ) as client:
             return await client.request(method, endpoint.base_url + path, content=body)
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         failure = connection_failure(error, endpoint)

@@ -1,38 +1,25 @@
-"""A provider as an OpenAI-compatible server on loopback."""
+"""A provider as a server on loopback that speaks OpenAI's chat completions and Anthropic's Messages API."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import hashlib
-import itertools
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import NoReturn
 
 from aiohttp import web
 
 from toolflow.clock import Clock, monotonic
-from toolflow.dialogue.message import Message
-from toolflow.errors import LLMError, RateLimitedError, UsageError
-from toolflow.llm.chat import CallKey, Completion, Request, Usage
+from toolflow.errors import PermanentLLMError, UsageError
 from toolflow.llm.client import Provider
-from toolflow.llm.served import decode_request, encode_completion, encode_error, error_body
-from toolflow.llm.serving.conduct import Behaviour, Conduct, Entry, Refusal
-from toolflow.llm.serving.faults import spoil
+from toolflow.llm.serving.answers import CHAT_COMPLETIONS, MESSAGES, Answers
+from toolflow.llm.serving.conduct import Conduct
 
 _LARGEST_BODY = 64 * 2**20
 _SHUTDOWN_SECONDS = 10.0
-_JSON = "application/json"
-_HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-_FIXED_REPLY = "Here is what you asked for."
-_FIXED_USAGE = (100, 10)
-_NOT_WHOLE = frozenset({"truncate", "html200"})
-_STALL_SECONDS = 3600.0
-_DRIPS, _DRIP_SECONDS = 20, 0.01
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,23 +31,28 @@ def create_app(
     conduct: Conduct | None = None,
     clock: Clock = monotonic,
 ) -> web.Application:
-    """An application that answers ``/v1/chat/completions``, ``/v1/models`` and ``/healthz``.
+    """An application that answers ``/v1/chat/completions``, ``/v1/messages``, ``/v1/models``, ``/healthz``.
 
     ``GET /rehearsal/counters`` tells what was counted; ``POST /rehearsal/counters/reset`` begins anew;
     ``POST /rehearsal/conduct`` with ``{"down": true}`` resets every connection until it is false again.
 
     Args:
         provider: Answers the requests, whatever model they name; closed by whoever made it. None answers all
-        of
-            them with the same few words.
+            of them with the same few words.
         model: The model that ``/v1/models`` lists.
         conduct: Latency, limits and faults; None for an endpoint that has none.
         clock: What limits are counted by.
     """
-    chat = _Chat(provider, model, conduct or Conduct(), clock)
+    answers = Answers(provider, model, conduct or Conduct(), clock)
+    # The fields of both listings, which do not clash.
+    openai = {"id": model, "object": "model", "created": 0, "owned_by": "toolflow"}
+    anthropic = {"type": "model", "display_name": model, "created_at": "1970-01-01T00:00:00Z"}
     models = {
         "object": "list",
-        "data": [{"id": model, "object": "model", "created": 0, "owned_by": "toolflow"}],
+        "data": [openai | anthropic],
+        "has_more": False,
+        "first_id": model,
+        "last_id": model,
     }
 
     async def list_models(_: web.Request) -> web.Response:
@@ -70,134 +62,14 @@ def create_app(
         return web.json_response({"status": "ok"})
 
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_errors_as_json])
-    app.router.add_post("/v1/chat/completions", chat.complete)
+    app.router.add_post("/v1/chat/completions", answers.chat_completions)
+    app.router.add_post("/v1/messages", answers.messages)
     app.router.add_get("/v1/models", list_models)
     app.router.add_get("/healthz", report_health)
-    app.router.add_get("/rehearsal/counters", chat.report)
-    app.router.add_post("/rehearsal/counters/reset", chat.reset)
-    app.router.add_post("/rehearsal/conduct", chat.change)
+    app.router.add_get("/rehearsal/counters", answers.report)
+    app.router.add_post("/rehearsal/counters/reset", answers.reset)
+    app.router.add_post("/rehearsal/conduct", answers.change)
     return app
-
-
-class _Chat:
-    """Answers chat completions as its conduct says."""
-
-    def __init__(self, provider: Provider | None, model: str, conduct: Conduct, clock: Clock) -> None:
-        self._provider = provider
-        self._clock = clock
-        self._behaviour = Behaviour(conduct)
-        self._numbers = itertools.count()
-        self._answered: set[bytes] = set()
-        usage = conduct.fixed_usage or _FIXED_USAGE
-        words = Completion(Message("assistant", _FIXED_REPLY), usage=Usage(*usage), model=model)
-        self._fixed = words, encode_completion(words, Request(CallKey(0, "", 0), model, ()), 0, 0)
-
-    async def complete(self, http_request: web.Request) -> web.StreamResponse:
-        body = await http_request.read()
-        behaviour = self._behaviour
-        if behaviour.down:
-            return _reset(http_request)
-        fixed = behaviour.conduct.fixed_usage
-        entry = behaviour.arrive(fixed[0] if fixed else len(body) // 4, self._clock())
-        if isinstance(entry, Refusal):
-            behaviour.statuses["429"] += 1
-            error = RateLimitedError(entry.reason, retry_after=entry.retry_after)
-            return self._failure(error)
-        completion: Completion | None = None
-        try:
-            if entry.fault in {"500", "html", "reset", "stall"}:
-                return await self._go_wrong(http_request, entry.fault)
-            completion, answer = await self._answer(body, entry)
-        except LLMError as error:
-            return self._failure(error)
-        finally:
-            usage = Usage(entry.prompt) if completion is None else completion.usage
-            prompt, spoken = fixed or (usage.prompt, usage.completion)
-            behaviour.leave(
-                entry,
-                self._clock(),
-                prompt=prompt,
-                completion=0 if completion is None else spoken,
-                answered=completion is not None and entry.fault not in _NOT_WHOLE,
-            )
-        behaviour.statuses["200"] += 1
-        mark = hashlib.blake2b(body, digest_size=8).digest()
-        behaviour.counts["repeated"] += mark in self._answered
-        if entry.fault not in _NOT_WHOLE:
-            self._answered.add(mark)
-        return await self._send(http_request, entry.fault, answer)
-
-    async def _answer(self, body: bytes, entry: Entry) -> tuple[Completion, bytes]:
-        conduct = self._behaviour.conduct
-        if self._provider is None:
-            completion, answer = self._fixed
-        else:
-            request = decode_request(body)
-            completion = spoil(await self._provider.send(request), entry.fault)
-            answer = encode_completion(completion, request, next(self._numbers), int(time.time()))
-        seconds = entry.seconds + conduct.time_per_token * completion.usage.completion
-        if seconds > 0:
-            await asyncio.sleep(seconds)
-        if entry.fault == "empty" and self._provider is None:
-            empty = Completion(Message("assistant", ""), usage=completion.usage, model=completion.model)
-            answer = encode_completion(empty, Request(CallKey(0, "", 0), completion.model, ()), 0, 0)
-        return completion, answer
-
-    async def _send(self, http_request: web.Request, fault: str | None, answer: bytes) -> web.StreamResponse:
-        headers = self._behaviour.headers(self._clock())
-        if fault == "html200":
-            return web.Response(body=_HTML, content_type="text/html")
-        if fault in {"truncate", "drip"}:
-            response = web.StreamResponse(headers={"Content-Length": str(len(answer)), "Content-Type": _JSON})
-            await response.prepare(http_request)
-            if fault == "truncate":
-                await response.write(answer[: len(answer) // 2])
-                return _reset(http_request)
-            step = max(1, len(answer) // _DRIPS)
-            for place in range(0, len(answer), step):
-                await response.write(answer[place : place + step])
-                await asyncio.sleep(_DRIP_SECONDS)
-            return response
-        return web.Response(body=answer, content_type=_JSON, headers=headers)
-
-    async def _go_wrong(self, http_request: web.Request, fault: str) -> web.Response:
-        if fault == "stall":
-            await asyncio.sleep(_STALL_SECONDS)
-        if fault in {"reset", "stall"}:
-            return _reset(http_request)
-        self._behaviour.statuses["502" if fault == "html" else "500"] += 1
-        if fault == "html":
-            return web.Response(status=502, body=_HTML, content_type="text/html")
-        return web.Response(status=500, body=error_body("made to fail", "server_error"), content_type=_JSON)
-
-    def _failure(self, error: LLMError) -> web.Response:
-        status, headers, body = encode_error(error)
-        headers |= self._behaviour.headers(self._clock())
-        return web.Response(status=status, headers=headers, body=body, content_type=_JSON)
-
-    async def report(self, _: web.Request) -> web.Response:
-        return web.json_response({**self._behaviour.report(), "cpu_seconds": time.process_time()})
-
-    async def reset(self, _: web.Request) -> web.Response:
-        behaviour = self._behaviour
-        for counter in (behaviour.counts, behaviour.statuses, behaviour.faults):
-            counter.clear()
-        behaviour.most_in_flight = behaviour.in_flight
-        self._answered.clear()
-        return web.json_response({})
-
-    async def change(self, http_request: web.Request) -> web.Response:
-        wanted = await http_request.json()
-        if not isinstance(wanted, dict) or not isinstance(wanted.get("down"), bool) or len(wanted) != 1:
-            raise web.HTTPBadRequest(reason='the body must be {"down": true} or {"down": false}')
-        self._behaviour.down = wanted["down"]
-        return web.json_response({})
-
-
-def _reset(http_request: web.Request) -> web.Response:
-    if http_request.transport is not None:
-        http_request.transport.abort()
-    return web.Response()
 
 
 @web.middleware
@@ -207,8 +79,10 @@ async def _errors_as_json(request: web.Request, handler: _Handler) -> web.Stream
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        body = error_body(f"{request.method} {request.path}: {error.reason}", "invalid_request_error")
-        return web.Response(status=error.status, body=body, content_type=_JSON)
+        dialect = MESSAGES if request.path.startswith("/v1/messages") else CHAT_COMPLETIONS
+        told = PermanentLLMError(f"{request.method} {request.path}: {error.reason}")
+        body = dialect.error_body(told, error.status)
+        return web.Response(status=error.status, body=body, content_type="application/json")
 
 
 async def serve(

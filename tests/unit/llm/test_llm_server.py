@@ -233,7 +233,6 @@ def test_what_other_clients_send_is_understood() -> None:
         b"[]",
         b'{"messages": []}',
         b'{"model": "m"}',
-        b'{"model": "m", "messages": [], "stream": true}',
         b'{"model": "m", "messages": [], "n": 2}',
         b'{"model": "m", "messages": [], "tool_choice": "required"}',
         b'{"model": "m", "messages": [{"role": "wizard", "content": "x"}]}',

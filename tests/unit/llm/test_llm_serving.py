@@ -14,8 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from toolflow.errors import UsageError
 from toolflow.llm.providers.rate_headers import read_limits
 from toolflow.llm.server import create_app
+from toolflow.llm.serving.chat_completions import ServedChatCompletions, duration
 from toolflow.llm.serving.conduct import Behaviour, Conduct, Entry, Refusal, read_cap, read_faults
-from toolflow.llm.serving.limiter import Limiter, WindowKind, duration
+from toolflow.llm.serving.dialect import ServedDialect
+from toolflow.llm.serving.limiter import Charge, Limiter, WindowKind
+from toolflow.llm.serving.messages import ServedMessages
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
 
@@ -28,42 +31,84 @@ def serve(conduct: Conduct, play: Callable[[TestClient[Any, Any]], Coroutine[Any
     asyncio.run(run())
 
 
+def pause(limiter: Limiter, prompt: int, now: float) -> float:
+    """How long a request has to wait; 0.0 if it was let in."""
+    found = limiter.enter(prompt, now)
+    return found if isinstance(found, float) else 0.0
+
+
+def enter(limiter: Limiter, prompt: int, now: float) -> dict[str, Charge]:
+    found = limiter.enter(prompt, now)
+    assert not isinstance(found, float)
+    return found
+
+
 def test_a_sliding_minute_counts_any_sixty_seconds() -> None:
     limiter = Limiter({"requests": 3}, "sliding")
-    assert [limiter.enter(0, now) for now in (0.0, 10.0, 59.0)] == [0.0, 0.0, 0.0]
-    assert limiter.enter(0, 59.5) == pytest.approx(0.5)
-    assert limiter.enter(0, 60.0) == 0.0
-    assert limiter.enter(0, 61.0) == pytest.approx(9.0)
+    assert [pause(limiter, 0, now) for now in (0.0, 10.0, 59.0)] == [0.0, 0.0, 0.0]
+    assert pause(limiter, 0, 59.5) == pytest.approx(0.5)
+    assert pause(limiter, 0, 60.0) == 0.0
+    assert pause(limiter, 0, 61.0) == pytest.approx(9.0)
 
 
 def test_a_bucket_refills_evenly() -> None:
     limiter = Limiter({"requests": 60}, "bucket", burst=2)
-    assert [limiter.enter(0, 0.0) for _ in range(2)] == [0.0, 0.0]
-    assert limiter.enter(0, 0.0) == pytest.approx(1.0)
-    assert limiter.enter(0, 1.0) == 0.0
+    assert [pause(limiter, 0, 0.0) for _ in range(2)] == [0.0, 0.0]
+    assert pause(limiter, 0, 0.0) == pytest.approx(1.0)
+    assert pause(limiter, 0, 1.0) == 0.0
 
 
 def test_a_fixed_minute_begins_anew() -> None:
     limiter = Limiter({"requests": 1}, "fixed")
-    assert limiter.enter(0, 50.0) == 0.0
-    assert limiter.enter(0, 59.0) == pytest.approx(1.0)
-    assert limiter.enter(0, 60.0) == 0.0
+    assert pause(limiter, 0, 50.0) == 0.0
+    assert pause(limiter, 0, 59.0) == pytest.approx(1.0)
+    assert pause(limiter, 0, 60.0) == 0.0
 
 
 @pytest.mark.parametrize("kind", ["sliding", "bucket", "fixed"])
 def test_tokens_are_counted_at_entry_and_corrected_at_the_end(kind: WindowKind) -> None:
     limiter = Limiter({"tokens": 100}, kind)
-    assert limiter.enter(60, 0.0) == 0.0
-    limiter.leave(60, 30, 20, 0.0)
-    assert limiter.enter(51, 0.0) > 0.0
-    assert limiter.enter(50, 0.0) == 0.0
+    charges = enter(limiter, 60, 0.0)
+    limiter.leave(charges, 60, 30, 20, 0.0)
+    assert pause(limiter, 51, 0.0) > 0.0
+    assert pause(limiter, 50, 0.0) == 0.0
 
 
-def test_its_headers_are_read_by_the_client() -> None:
-    limiter = Limiter({"requests": 10, "tokens": 1000}, "sliding")
-    limiter.enter(100, 0.0)
-    found = {limit.kind: (limit.limit, limit.remaining) for limit in read_limits(limiter.headers(1.0))}
-    assert found == {"requests": (10, 9), "tokens": (1000, 900)}
+@pytest.mark.parametrize(("prompt", "left"), [(10, 90), (100, 0)])
+def test_a_correction_is_forgotten_together_with_its_charge(prompt: int, left: int) -> None:
+    limiter = Limiter({"input-tokens": 100}, "sliding")
+    charges = enter(limiter, 50, 0.0)
+    limiter.leave(charges, 50, prompt, 0, 40.0)
+    assert limiter.state(59.0)[0].remaining == left
+    assert limiter.state(60.0)[0].remaining == 100
+    late = enter(limiter, 50, 61.0)
+    limiter.leave(late, 50, 10, 0, 200.0)
+    assert limiter.state(200.0)[0].remaining == 100
+
+
+@pytest.mark.parametrize("kind", ["sliding", "bucket", "fixed"])
+def test_a_limit_is_whole_again_when_it_says_so(kind: WindowKind) -> None:
+    limiter = Limiter({"requests": 10}, kind)
+    assert limiter.state(5.0)[0].whole_in == 0.0
+    for now in (5.0, 20.0):
+        enter(limiter, 0, now)
+    whole_in = limiter.state(20.0)[0].whole_in
+    assert limiter.state(20.0 + whole_in - 0.001)[0].remaining < 10
+    assert limiter.state(20.0 + whole_in + 0.001)[0].remaining == 10
+
+
+@pytest.mark.parametrize("dialect", [ServedChatCompletions(), ServedMessages()])
+def test_its_headers_are_read_by_the_client(dialect: ServedDialect) -> None:
+    told = {"requests": 10, "tokens": 1000, "input-tokens": 800, "output-tokens": 200}
+    limiter = Limiter(told, "sliding")
+    limiter.leave(enter(limiter, 100, 0.0), 100, 100, 50, 1.0)
+    headers = dialect.limit_headers(limiter.state(1.0))
+    found = {limit.kind: (limit.limit, limit.remaining) for limit in read_limits(headers)}
+    expected = {"requests": (10, 9), "tokens": (1000, 850)}
+    if isinstance(dialect, ServedMessages):
+        expected |= {"input_tokens": (800, 700), "output_tokens": (200, 150)}
+    assert found == expected
+    assert all(55 <= (limit.reset or 0) <= 61 for limit in read_limits(headers))
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.02, "20ms"), (1.5, "1.5s"), (360.0, "6m0s")])

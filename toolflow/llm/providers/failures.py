@@ -35,11 +35,31 @@ _LONGEST_QUOTE = 300
 # OpenAI, vLLM, SGLang, llama.cpp, Anthropic, Mistral, Gemini and their gateways.
 _CONTEXT_LENGTH = re.compile(
     r"context[_ ](?:length|window|size)|maximum model length|max_model_len|too many tokens"
-    r"|exceeds? the context|(?:prompt|input) is too long|token count .{0,40}exceeds|reduce the length of",
+    r"|exceeds? (?:the )?context|(?:prompt|input) is too long|token count .{0,40}exceeds"
+    r"|reduce the length of",
     re.IGNORECASE,
 )
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_NO_MONEY = re.compile(r"credit balance is too low", re.IGNORECASE)
 _TRY_OTHER_URL = "Check --base-url: it usually ends in /v1."
+_STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""Anthropic's error types (https://platform.claude.com/docs/en/api/errors); a stream has no other status."""
+
+
+_OF_NO_KNOWN_AUTHORITY = {18, 19, 20}
+"""OpenSSL's X509_V_ERR_: DEPTH_ZERO_SELF_SIGNED_CERT, SELF_SIGNED_CERT_IN_CHAIN, and
+UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +100,7 @@ def embedded_failure(error: object, endpoint: Endpoint, model: str) -> LLMError:
     """The error for an ``error`` object inside an answer with status 200."""
     said = _read_error(error)
     codes = [int(code) for code in said.codes if code.isdecimal()]
+    codes += [_STATUS_OF_TYPE[code] for code in said.codes if code in _STATUS_OF_TYPE]
     status = next((code for code in codes if 400 <= code < 600), None)
     if status is None and any("rate_limit" in code for code in said.codes):
         status = HTTPStatus.TOO_MANY_REQUESTS
@@ -97,23 +118,66 @@ def unreadable_failure(body: bytes, endpoint: Endpoint, wanted: str = "chat comp
     )
 
 
+def ended_early(endpoint: Endpoint) -> ServerFailedError:
+    """The error for a stream that ended before its end."""
+    return ServerFailedError(f"{endpoint.base_url} ended the stream before the answer was complete")
+
+
+def fell_silent(endpoint: Endpoint, seconds: float) -> ConnectionFailedError:
+    """The error for a stream that stands still."""
+    return ConnectionFailedError(
+        f"{endpoint.base_url} fell silent for {seconds:g} s in the middle of an answer",
+        hint="Lower --max-concurrency where the endpoint is overloaded.",
+    )
+
+
 def connection_failure(error: BaseException, endpoint: Endpoint) -> ConnectionFailedError:
     """The error for a request that got no complete HTTP answer, whichever library reports it."""
     causes = list(_causes(error))
+    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     hint = "Check --base-url and that the server runs; behind a proxy, check HTTPS_PROXY and NO_PROXY."
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         what = "the host name cannot be resolved"
-    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        what = "TLS failed: " + quote(next(str(cause) for cause in causes if isinstance(cause, ssl.SSLError)))
-        hint = "Check that the endpoint speaks https and its certificate is trusted (SSL_CERT_FILE adds one)."
+    elif untrusted is not None:
+        what, hint = _distrust(untrusted)
+    elif tls is not None:
+        what = f"TLS failed: {quote(str(tls))}"
+        hint = "Check that the endpoint speaks https; a server without TLS has a base URL with http://."
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         what = "connection refused"
     elif any(isinstance(cause, TimeoutError) for cause in causes):
         what = "connecting took too long"
+    elif (refused := next((status for status in map(_proxy_status, causes) if status), None)) is not None:
+        what = f"the proxy answered {_status_words(refused)}"
+        hint = "Check HTTPS_PROXY, with its user and password, or put the endpoint's host into NO_PROXY."
     else:
         what = quote(str(error)) or type(error).__name__
         hint = "If it keeps happening, look into the server's log and lower --max-concurrency."
     return ConnectionFailedError(endpoint.redact(f"{endpoint.base_url} cannot be reached: {what}"), hint=hint)
+
+
+def _distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+    """Why a certificate is not trusted, and what to do about it."""
+    reason = quote(error.verify_message or str(error))
+    if error.verify_code in _OF_NO_KNOWN_AUTHORITY:
+        hint = (
+            "If an authority of your own signs it, give its certificate with --ca-bundle FILE or "
+            "SSL_CERT_FILE; --insecure goes on without any check."
+        )
+        return f"its certificate is not trusted ({reason})", hint
+    hint = "Check the host in --base-url, and this machine's clock."
+    return f"its certificate is not valid ({reason})", hint
+
+
+def _proxy_status(error: BaseException) -> int | None:
+    """The status with which a proxy refused to connect; httpx tells it in words."""
+    if type(error).__name__ == "ClientHttpProxyError":
+        status: int = getattr(error, "status", 0)
+        return status
+    words = str(error).split(maxsplit=1)
+    named = type(error).__name__ == "ProxyError" and words and words[0].isdecimal()
+    return int(words[0]) if named else None
 
 
 def read_error_body(body: bytes) -> ErrorBody:
@@ -164,10 +228,15 @@ def _classify(
 ) -> LLMError:
     failure: LLMError
     phrase = endpoint.redact(phrase)
+    key = "ANTHROPIC_API_KEY" if endpoint.api == "anthropic" else "OPENAI_API_KEY"
     if status in {401, 403} or "invalid_api_key" in said.codes or "API key not valid" in said.message:
         state = "The key that was sent is refused" if endpoint.api_key else "No key was sent"
-        failure = AuthenticationError(phrase, hint=f"{state}: set OPENAI_API_KEY to one that it accepts.")
-    elif said.codes & {"insufficient_quota", "billing_hard_limit_reached"} or status == 402:
+        failure = AuthenticationError(phrase, hint=f"{state}: set {key} to one that it accepts.")
+    elif (
+        said.codes & {"insufficient_quota", "billing_hard_limit_reached"}
+        or status == 402
+        or _NO_MONEY.search(said.message)
+    ):
         failure = FatalLLMError(phrase, hint="Top up the account, or use another key or endpoint.")
     elif status == 429:
         hint = "Lower --max-concurrency."

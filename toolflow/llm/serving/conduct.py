@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from toolflow.errors import UsageError
-from toolflow.llm.serving.limiter import Limiter, WindowKind
-
-Fault = Literal["500", "reset", "stall", "drip", "truncate", "html", "html200", "badjson", "wrongid", "empty"]
+from toolflow.llm.serving.limiter import Charge, Limiter, LimitState, WindowKind
 
 FAULTS: Final[dict[str, str]] = {
     "500": "status 500 at once",
     "reset": "the connection is reset",
+    "overloaded": "status 503 (Anthropic: 529) at once, or such an error in the middle of a stream",
     "stall": "no answer for a very long time",
+    "hang": "half of the answer, then nothing for a very long time",
     "drip": "the body comes in many small pieces",
-    "truncate": "the body is cut off",
+    "truncate": "the body is cut off by a reset",
+    "cut": "the body ends in the middle as if it were whole",
     "html": "an HTML page with status 502",
     "html200": "an HTML page with status 200",
     "badjson": "tool calls whose arguments are no JSON",
@@ -33,7 +34,8 @@ class Conduct:
     Attributes:
         latency: Seconds of an answer.
         spread: Sigma of a lognormal factor on it, with mean 1.
-        time_per_token: Seconds more for each LLM token of the completion.
+        time_per_token: Seconds more for each LLM token of the completion; a stream is spread over them.
+        tokens_per_event: LLM tokens in each event of a stream.
         knee: Requests in flight above which latency grows; None for never.
         exponent: How fast: latency × (in flight at arrival / knee) ** exponent.
         cap: Most in flight from so many seconds after the first request on; ascending by time; empty for any.
@@ -50,6 +52,7 @@ class Conduct:
     latency: float = 0.0
     spread: float = 0.0
     time_per_token: float = 0.0
+    tokens_per_event: int = 1
     knee: int | None = None
     exponent: float = 2.0
     cap: tuple[tuple[float, int], ...] = ()
@@ -84,11 +87,13 @@ class Entry:
         prompt: LLM tokens counted for its prompt.
         seconds: How long it takes, completion tokens apart.
         fault: What goes wrong with it.
+        charges: What the limits have counted for it.
     """
 
     prompt: int
     seconds: float
     fault: str | None
+    charges: dict[str, Charge] = field(default_factory=dict)
 
 
 class Behaviour:
@@ -119,28 +124,28 @@ class Behaviour:
         cap = self._cap(now - self._first)
         if cap is not None and self.in_flight >= cap:
             return self._refuse("too many requests at once", conduct.retry_after)
-        pause = self._limiter.enter(prompt, now)
-        if pause > 0:
-            return self._refuse("rate limit reached", pause)
+        charges = self._limiter.enter(prompt, now)
+        if isinstance(charges, float):
+            return self._refuse("rate limit reached", charges)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         fault = self._draw_fault()
         if fault is not None:
             self.faults[fault] += 1
-        return Entry(prompt, self._latency(), fault)
+        return Entry(prompt, self._latency(), fault, charges)
 
     def leave(self, entry: Entry, now: float, *, prompt: int, completion: int, answered: bool) -> None:
         """A request that was let in is over."""
         self.in_flight -= 1
-        self._limiter.leave(entry.prompt, prompt, completion, now)
+        self._limiter.leave(entry.charges, entry.prompt, prompt, completion, now)
         if answered:
             self.counts["completed"] += 1
             self.counts["prompt_tokens"] += prompt
             self.counts["completion_tokens"] += completion
 
-    def headers(self, now: float) -> dict[str, str]:
-        """Rate-limit headers of an answer."""
-        return self._limiter.headers(now) if self.conduct.headers else {}
+    def limits(self, now: float) -> list[LimitState]:
+        """What an answer's headers tell about the limits."""
+        return self._limiter.state(now) if self.conduct.headers else []
 
     def report(self) -> dict[str, Any]:
         """The counters."""

@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 WindowKind = Literal["sliding", "bucket", "fixed"]
 
 MINUTE: Final = 60.0
+
+
+class LimitState(NamedTuple):
+    """How far a limit is used up.
+
+    Attributes:
+        name: What is limited.
+        limit: Most a minute.
+        remaining: What is left.
+        whole_in: Seconds until all of it is there again.
+    """
+
+    name: str
+    limit: int
+    remaining: int
+    whole_in: float
+
+
+class Charge:
+    """Something that was counted.
+
+    Attributes:
+        at: When.
+        amount: How much.
+    """
+
+    __slots__ = ("amount", "at")
+
+    def __init__(self, at: float, amount: float) -> None:
+        self.at = at
+        self.amount = amount
 
 
 class Counter(Protocol):
@@ -19,12 +50,20 @@ class Counter(Protocol):
         """How much of the limit is used up now."""
         ...
 
-    def add(self, amount: float, now: float) -> None:
-        """Use up some, or give some back where it is below zero."""
+    def add(self, amount: float, now: float) -> Charge:
+        """Use up some."""
+        ...
+
+    def correct(self, charge: Charge, amount: float, now: float) -> None:
+        """Use up so much more with a charge, or less; it is forgotten together with it."""
         ...
 
     def until(self, amount: float, now: float) -> float:
-        """Seconds until ``amount`` fits; for all of the limit, until it is whole again."""
+        """Seconds until ``amount`` fits."""
+        ...
+
+    def until_whole(self, now: float) -> float:
+        """Seconds until nothing is used up."""
         ...
 
 
@@ -33,27 +72,38 @@ class SlidingCounter:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._entries: deque[tuple[float, float]] = deque()
+        self._charges: deque[Charge] = deque()
         self._sum = 0.0
 
     def used(self, now: float) -> float:
-        while self._entries and self._entries[0][0] <= now - MINUTE:
-            self._sum -= self._entries.popleft()[1]
+        while self._charges and self._charges[0].at <= now - MINUTE:
+            self._sum -= self._charges.popleft().amount
         return self._sum
 
-    def add(self, amount: float, now: float) -> None:
-        self._entries.append((now, amount))
+    def add(self, amount: float, now: float) -> Charge:
+        charge = Charge(now, amount)
+        self._charges.append(charge)
         self._sum += amount
+        return charge
+
+    def correct(self, charge: Charge, amount: float, now: float) -> None:
+        self.used(now)
+        if charge.at > now - MINUTE:
+            charge.amount += amount
+            self._sum += amount
 
     def until(self, amount: float, now: float) -> float:
         excess = self.used(now) + amount - self.limit
-        for at, counted in self._entries:
+        for charge in self._charges:
             if excess <= 0:
                 break
-            excess -= counted
+            excess -= charge.amount
             if excess <= 0:
-                return at + MINUTE - now
+                return charge.at + MINUTE - now
         return 0.0 if excess <= 0 else MINUTE
+
+    def until_whole(self, now: float) -> float:
+        return self._charges[-1].at + MINUTE - now if self.used(now) > 0 else 0.0
 
 
 class BucketCounter:
@@ -74,12 +124,19 @@ class BucketCounter:
         # What is not in the bucket counts as used, so that a small bucket refuses early.
         return self.limit - self._refilled(now)
 
-    def add(self, amount: float, now: float) -> None:
+    def add(self, amount: float, now: float) -> Charge:
+        self._level = min(self._size, self._refilled(now) - amount)
+        return Charge(now, amount)
+
+    def correct(self, charge: Charge, amount: float, now: float) -> None:  # noqa: ARG002
         self._level = min(self._size, self._refilled(now) - amount)
 
     def until(self, amount: float, now: float) -> float:
         lacking = min(amount, self._size) - self._refilled(now)
         return max(0.0, lacking * MINUTE / self.limit)
+
+    def until_whole(self, now: float) -> float:
+        return self.until(self._size, now)
 
 
 class FixedCounter:
@@ -96,11 +153,20 @@ class FixedCounter:
             self._minute, self._sum = minute, 0.0
         return self._sum
 
-    def add(self, amount: float, now: float) -> None:
+    def add(self, amount: float, now: float) -> Charge:
         self._sum = self.used(now) + amount
+        return Charge(now, amount)
+
+    def correct(self, charge: Charge, amount: float, now: float) -> None:
+        used = self.used(now)
+        if charge.at // MINUTE == now // MINUTE:
+            self._sum = used + amount
 
     def until(self, amount: float, now: float) -> float:
         return 0.0 if self.used(now) + amount <= self.limit else MINUTE - now % MINUTE
+
+    def until_whole(self, now: float) -> float:
+        return MINUTE - now % MINUTE if self.used(now) > 0 else 0.0
 
 
 def make_counter(kind: WindowKind, limit: int, burst: int | None = None) -> Counter:
@@ -128,11 +194,11 @@ class Limiter:
             for name, limit in limits.items()
         }
 
-    def enter(self, prompt: int, now: float) -> float:
+    def enter(self, prompt: int, now: float) -> dict[str, Charge] | float:
         """Count a request with a prompt of so many LLM tokens.
 
         Returns:
-            0.0 if it was let in; else seconds until it would be.
+            What was charged, by limit, if it was let in; else seconds until it would be.
         """
         pauses = [
             counter.until(self._cost(name, prompt), now)
@@ -141,40 +207,34 @@ class Limiter:
         ]
         if pauses:
             return max(*pauses, 0.001)
-        for name, counter in self._counters.items():
-            cost = self._cost(name, prompt)
-            if cost:
-                counter.add(cost, now)
-        return 0.0
+        return {
+            name: counter.add(self._cost(name, prompt), now)
+            for name, counter in self._counters.items()
+            if name != "output-tokens"
+        }
 
-    def leave(self, counted_prompt: int, prompt: int, completion: int, now: float) -> None:
-        """Correct what was counted at entry by what it turned out to be."""
+    def leave(
+        self, charges: dict[str, Charge], counted: int, prompt: int, completion: int, now: float
+    ) -> None:
+        """Correct what was counted of the prompt at entry, and count the completion."""
         for name, counter in self._counters.items():
-            more = {
-                "tokens": prompt - counted_prompt + completion,
-                "input-tokens": prompt - counted_prompt,
-                "output-tokens": completion,
-            }.get(name, 0)
-            if more:
-                counter.add(more, now)
+            if name in {"tokens", "input-tokens"} and prompt != counted:
+                counter.correct(charges[name], prompt - counted, now)
+            if name in {"tokens", "output-tokens"} and completion:
+                counter.add(completion, now)
 
-    def headers(self, now: float) -> dict[str, str]:
-        """The state of the limits as ``x-ratelimit-*`` headers."""
-        found: dict[str, str] = {}
-        for name, counter in self._counters.items():
-            found[f"x-ratelimit-limit-{name}"] = str(counter.limit)
-            found[f"x-ratelimit-remaining-{name}"] = str(max(0, int(counter.limit - counter.used(now))))
-            found[f"x-ratelimit-reset-{name}"] = duration(counter.until(counter.limit, now))
-        return found
+    def state(self, now: float) -> list[LimitState]:
+        """How far the limits are used up."""
+        return [
+            LimitState(
+                name,
+                counter.limit,
+                max(0, int(counter.limit - counter.used(now))),
+                counter.until_whole(now),
+            )
+            for name, counter in self._counters.items()
+        ]
 
     @staticmethod
     def _cost(name: str, prompt: int) -> int:
         return 1 if name == "requests" else 0 if name == "output-tokens" else prompt
-
-
-def duration(seconds: float) -> str:
-    """Seconds as OpenAI writes them: ``20ms``, ``1.5s``, ``6m0s``."""
-    if seconds < 1:
-        return f"{int(seconds * 1000)}ms"
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}m{rest:.3g}s" if minutes else f"{rest:.3g}s"

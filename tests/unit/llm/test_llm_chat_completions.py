@@ -15,8 +15,9 @@ from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import LLMError, MalformedCompletionError, PermanentLLMError, ServerFailedError
 from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling, Usage
 from toolflow.llm.endpoint import Endpoint
-from toolflow.llm.providers.wire import decode_completion, encode_request
+from toolflow.llm.providers.chat_completions import ChatCompletions
 
+CHAT = ChatCompletions()
 ENDPOINT = Endpoint("http://host/v1")
 KEY = CallKey(4, "assistant", 2)
 REQUEST = Request(KEY, "m", (Message("user", "hello"),))
@@ -26,7 +27,7 @@ WEATHER = Tool("weather", "Tells it.", {"type": "object", "properties": {"city":
 
 def decode(body: Any, request: Request = REQUEST) -> Completion:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return decode_completion(raw, request, ENDPOINT)
+    return CHAT.decode(raw, request, ENDPOINT)
 
 
 def reply(message: dict[str, Any], finish_reason: Any = "stop", **more: Any) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def call(arguments: Any = "{}", **more: Any) -> dict[str, Any]:
 
 
 def test_a_plain_request_sends_nothing_that_was_not_asked_for() -> None:
-    assert json.loads(encode_request(REQUEST)) == {
+    assert json.loads(CHAT.encode(REQUEST)) == {
         "model": "m",
         "messages": [{"role": "user", "content": "hello"}],
         "seed": 0,
@@ -62,7 +63,7 @@ def test_a_full_request_is_sent_in_the_endpoints_words() -> None:
         Sampling(temperature=0.5, top_p=0.9, max_tokens=100),
         seed=2**62,
     )
-    assert json.loads(encode_request(request)) == {
+    assert json.loads(CHAT.encode(request)) == {
         "model": "m",
         "messages": [message.to_openai() for message in messages],
         "tools": [WEATHER.to_openai()],
@@ -83,15 +84,15 @@ def test_equal_tools_that_are_not_the_same_are_told_apart() -> None:
         return Tool("t", description, {"type": "object"})
 
     for description in ("a", "b", "a"):
-        body = json.loads(encode_request(Request(KEY, "m", (), (tool(description),))))
+        body = json.loads(CHAT.encode(Request(KEY, "m", (), (tool(description),))))
         assert body["tools"][0]["function"]["description"] == description
 
 
 def test_text_that_no_json_carries_fails_alone() -> None:
     with pytest.raises(PermanentLLMError, match="not valid Unicode"):
-        encode_request(Request(KEY, "m", (Message("user", "\ud83d"),)))
+        CHAT.encode(Request(KEY, "m", (Message("user", "\ud83d"),)))
     with pytest.raises(PermanentLLMError, match="not valid Unicode"):
-        encode_request(Request(KEY, "m", (), (Tool("t", "\ud83d", {}),)))
+        CHAT.encode(Request(KEY, "m", (), (Tool("t", "\ud83d", {}),)))
 
 
 def test_a_usual_answer_is_read() -> None:

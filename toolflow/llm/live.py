@@ -1,0 +1,35 @@
+"""What models are writing right now: kept for whoever looks, and told to nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from toolflow.llm.chat import CallKey
+
+
+class LiveText:
+    """The pieces of answers that are coming in, by dialogue.
+
+    Whoever watches looks when it wants to: a piece costs an append to a list, whether anybody looks or not.
+    Of several calls of one dialogue at once, the last one begun is shown.
+    """
+
+    def __init__(self) -> None:
+        self._speaking: dict[int, tuple[CallKey, list[str]]] = {}
+
+    @contextmanager
+    def speaking(self, key: CallKey, pieces: list[str]) -> Generator[None]:
+        """Show the pieces of a call while they come in."""
+        shown = key, pieces
+        self._speaking[key.dialogue] = shown
+        try:
+            yield
+        finally:
+            if self._speaking.get(key.dialogue) is shown:
+                del self._speaking[key.dialogue]
+
+    def of(self, dialogue: int) -> tuple[str, str] | None:
+        """The role that is speaking in a dialogue, and its text so far; None where nobody is."""
+        found = self._speaking.get(dialogue)
+        return None if found is None else (found[0].role, "".join(found[1]))

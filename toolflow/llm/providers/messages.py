@@ -1,0 +1,331 @@
+"""Anthropic's Messages API as JSON: requests out, answers in (https://platform.claude.com/docs/en/api/messages).
+
+What differs from chat completions: system messages stand apart; users and assistants alternate; the results
+of a turn's calls are blocks of one user message; ``max_tokens`` must be given; there is no seed. A structured
+reply is the input of a tool that the model must call: ``output_config.format`` takes no schema with free-form
+objects, recursion or bounds, and return schemas of catalogues have all three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from toolflow.catalog.tool import Schema, Tool
+from toolflow.dialogue.message import Message, ToolCall
+from toolflow.llm.chat import Completion, FinishReason, Request, Usage
+from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.providers.failures import embedded_failure, ended_early, unreadable_failure
+from toolflow.llm.providers.wire import EncodedTools, RawCall, decode, encode, tool_calls, usable
+
+MAX_TOKENS: Final = 8192
+"""Sent where a role has none: within what every current model may write, thinking included."""
+
+SEED_HEADER: Final = "X-Toolflow-Seed"
+"""The rehearsal server reads the seed here; others ignore it, and the API has no field for one."""
+
+REPLY_DESCRIPTION: Final = "Gives the reply. Always answer by calling this tool."
+
+_FINISH_REASONS: Final[dict[str, FinishReason]] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "content_filter",
+}
+_COMBINATORS: Final = frozenset({"anyOf", "oneOf", "allOf"})
+_NOT_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
+_OPENING: Final = "Begin."
+_GOING_ON: Final = "Go on."
+
+
+_EMPTY_INPUT: Final = msgspec.Raw(b"{}")
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = _EMPTY_INPUT
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | float | None = None
+    cache_creation_input_tokens: int | float | None = None
+    cache_read_input_tokens: int | float | None = None
+    output_tokens: int | float | None = None
+
+
+class _Answer(msgspec.Struct):
+    content: list[_Block] | msgspec.UnsetType | None = msgspec.UNSET
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+    model: str | None = None
+    error: Any = None
+
+
+class _Delta(msgspec.Struct):
+    text: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    index: int = 0
+    message: _Answer | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Answer)
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+class Messages:
+    """Anthropic's Messages API: a :class:`toolflow.llm.providers.wire.Dialect`."""
+
+    path = "/messages"
+
+    def encode(
+        self, request: Request, *, stream: bool = False, without: frozenset[str] = frozenset()
+    ) -> bytes:
+        return encode(lambda: _body(request, stream=stream, without=without))
+
+    def headers(self, request: Request) -> dict[str, str] | None:
+        return {SEED_HEADER: str(request.seed)}
+
+    def decode(self, body: bytes, request: Request, endpoint: Endpoint) -> Completion:
+        answer = decode(body, _decoder, endpoint, "message")
+        if answer.error:
+            raise embedded_failure(answer.error, endpoint, request.model)
+        if answer.content is msgspec.UNSET:
+            raise unreadable_failure(body, endpoint, "message")
+        return _completion(answer, request, endpoint)
+
+    def assemble(self, request: Request, endpoint: Endpoint) -> MessageAssembly:
+        return MessageAssembly(request, endpoint)
+
+
+class MessageAssembly:
+    """The events of one streamed message: a :class:`toolflow.llm.providers.wire.Assembly`.
+
+    Args:
+        request: What was asked.
+        endpoint: Who answers.
+    """
+
+    def __init__(self, request: Request, endpoint: Endpoint) -> None:
+        self.pieces: list[str] = []
+        self.done = False
+        self._request = request
+        self._endpoint = endpoint
+        self._answer = _Answer(content=[])
+        self._blocks: dict[int, _Block] = {}
+        self._written: dict[int, list[str]] = {}
+
+    def feed(self, data: bytes) -> None:
+        event = decode(data, _event_decoder, self._endpoint, "event of a message")
+        if event.error:
+            raise embedded_failure(event.error, self._endpoint, self._request.model)
+        delta = event.delta
+        match event.type:
+            case "content_block_delta" if delta is not None:
+                text = delta.text or delta.partial_json
+                if text and event.index in self._blocks:  # Thinking and signatures are nobody's words.
+                    self._written[event.index].append(text)
+                    self.pieces.append(text)
+            case "content_block_start" if event.content_block is not None:
+                self._blocks[event.index] = event.content_block
+                self._written[event.index] = []
+            case "message_start" if event.message is not None:
+                self._answer.model = event.message.model
+                self._answer.usage = event.message.usage
+            case "message_delta":
+                if delta is not None:
+                    self._answer.stop_reason = delta.stop_reason or self._answer.stop_reason
+                self._answer.usage = _later(self._answer.usage, event.usage)
+            case "message_stop":
+                self.done = True
+            case _:  # ping, content_block_stop, and what may come to be: the API says to pass those over.
+                pass
+
+    def completion(self) -> Completion:
+        if not self.done:
+            raise ended_early(self._endpoint)
+        for index, block in self._blocks.items():
+            written = "".join(self._written[index])
+            if not written:
+                continue
+            if block.type == "tool_use":
+                block.input = msgspec.Raw(written.encode("utf-8", "replace"))
+            else:
+                block.text = (block.text or "") + written
+        self._answer.content = [self._blocks[index] for index in sorted(self._blocks)]
+        return _completion(self._answer, self._request, self._endpoint)
+
+
+def _body(request: Request, *, stream: bool, without: frozenset[str]) -> dict[str, Any]:
+    sampling = request.sampling
+    system = "\n\n".join(
+        message.content for message in request.messages if message.role == "system" and message.content.strip()
+    )
+    body: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": sampling.max_tokens or MAX_TOKENS,
+        "messages": _turns(request.messages),
+    }
+    if system:
+        body["system"] = system
+    if sampling.temperature is not None and "temperature" not in without:
+        body["temperature"] = min(sampling.temperature, 1.0)
+    if sampling.top_p is not None and "top_p" not in without:
+        body["top_p"] = sampling.top_p
+    tools = _encoded_tools.of(request.tools)
+    if request.response_format is not None:
+        reply = request.response_format
+        schema = _object_schema(reply.schema)
+        tools.append(
+            msgspec.Raw(
+                msgspec.json.encode(
+                    {"name": reply.name, "description": REPLY_DESCRIPTION, "input_schema": schema}
+                )
+            )
+        )
+        may_call = bool(request.tools) and request.tool_choice != "none"
+        forced = {"type": "any"} if may_call else {"type": "tool", "name": reply.name}
+        body["tool_choice"] = {"type": "auto"} if "tool_choice" in without else forced
+    elif request.tools:
+        body["tool_choice"] = {"type": request.tool_choice}
+    if tools:
+        body["tools"] = tools
+    if stream:
+        body["stream"] = True
+    return body
+
+
+def _turns(messages: Iterable[Message]) -> list[dict[str, Any]]:
+    """Users and assistants in turn, a user first and last; neighbours of one role become one turn."""
+    turns: list[dict[str, Any]] = []
+    for message in messages:
+        if message.role == "system":
+            continue
+        role = "assistant" if message.role == "assistant" else "user"
+        blocks = _blocks(message)
+        if not blocks:
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        else:
+            turns.append({"role": role, "content": blocks})
+    if not turns or turns[0]["role"] != "user":
+        turns.insert(0, {"role": "user", "content": [{"type": "text", "text": _OPENING}]})
+    if turns[-1]["role"] != "user":  # Else it would be the beginning of the answer, which new models refuse.
+        turns.append({"role": "user", "content": [{"type": "text", "text": _GOING_ON}]})
+    for turn in turns:
+        # Results first: the API wants what was called answered before anything else is said.
+        turn["content"].sort(key=lambda block: block["type"] == "text" and turn["role"] == "user")
+        if len(turn["content"]) == 1 and turn["content"][0]["type"] == "text":
+            turn["content"] = turn["content"][0]["text"]
+    return turns
+
+
+def _blocks(message: Message) -> list[dict[str, Any]]:
+    if message.role == "tool":
+        identifier = _identifier(message.tool_call_id or "")
+        block: dict[str, Any] = {"type": "tool_result", "tool_use_id": identifier}
+        return [block | {"content": message.content} if message.content else block]
+    text = message.content
+    # Text that is empty or blank is refused.
+    blocks: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
+    return blocks + [_tool_use(call) for call in message.tool_calls]
+
+
+def _tool_use(call: ToolCall) -> dict[str, Any]:
+    written = call.decoded() is not None and call.arguments
+    return {
+        "type": "tool_use",
+        "id": _identifier(call.id),
+        "name": call.name,
+        "input": msgspec.Raw(call.arguments.encode()) if written else _EMPTY_INPUT,
+    }
+
+
+def _identifier(text: str) -> str:
+    return _NOT_IN_ID.sub("_", text)
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.function_name,
+        "description": tool.description,
+        "input_schema": _object_schema(tool.parameters),
+    }
+
+
+_encoded_tools = EncodedTools(_tool)
+
+
+def _object_schema(schema: Schema) -> dict[str, Any]:
+    """The schema of an object, without what the API refuses at the root."""
+    return {"type": "object"} | {name: value for name, value in schema.items() if name not in _COMBINATORS}
+
+
+def _completion(answer: _Answer, request: Request, endpoint: Endpoint) -> Completion:
+    blocks = answer.content if isinstance(answer.content, list) else []
+    text = "".join(block.text for block in blocks if block.type == "text" and block.text)
+    called = [block for block in blocks if block.type == "tool_use"]
+    reason = _FINISH_REASONS.get(answer.stop_reason or "")
+    if request.response_format is not None:
+        name = request.response_format.name
+        replies = [block for block in called if block.name == name]
+        if replies:
+            text = _input_text(replies[0])
+            reason = "stop" if reason == "tool_calls" else reason
+        called = [block for block in called if block.name != name]
+    raw = (RawCall(block.id or "", block.name, _input_text(block)) for block in called)
+    calls = tool_calls(raw, request, endpoint) if called else ()
+    completion = Completion(
+        Message("assistant", text, calls),
+        reason or ("tool_calls" if calls else "stop"),
+        _taken(answer.usage),
+        answer.model or request.model,
+    )
+    return usable(completion, None, request, endpoint)
+
+
+def _input_text(block: _Block) -> str:
+    """A tool's input exactly as it was written; where it is quoted text, what it quotes."""
+    raw = bytes(block.input)
+    if raw.startswith(b'"'):
+        try:
+            return msgspec.json.decode(raw, type=str)
+        except ValueError:
+            pass
+    return raw.decode("utf-8", "replace")
+
+
+def _taken(usage: _Usage | None) -> Usage:
+    """LLM tokens of prompts count in full, whether a cache had them or took them."""
+    if usage is None:
+        return Usage()
+    prompts = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+    return Usage(sum(int(tokens or 0) for tokens in prompts), int(usage.output_tokens or 0))
+
+
+def _later(before: _Usage | None, now: _Usage | None) -> _Usage | None:
+    """Figures of a stream are cumulative; what a later event leaves out stays."""
+    if before is None or now is None:
+        return now or before
+    for name in _Usage.__struct_fields__:
+        if getattr(now, name) is None:
+            setattr(now, name, getattr(before, name))
+    return now
