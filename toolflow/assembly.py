@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
-import signal
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -16,16 +16,18 @@ import toolflow
 from toolflow.agents.cast import Troupe
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.voice import RoleModel
-from toolflow.catalog.catalogue import Catalogue
+from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.fork import begin_fork
 from toolflow.journal.replay import JournalledModel
-from toolflow.journal.run_directory import RunDirectory
-from toolflow.llm.chat import Sampling
+from toolflow.journal.run_directory import Earlier, RunDirectory
+from toolflow.journal.run_record import CATALOGUE, Inputs
+from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
 from toolflow.llm.estimate import TokenEstimator
@@ -33,6 +35,7 @@ from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
+from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
 from toolflow.view.display import Display
 
@@ -56,6 +59,12 @@ class Material:
     prompts: Prompts
     notices: tuple[str, ...]
 
+    def inputs(self) -> Inputs:
+        """Catalogue and prompts as files, for the run directory."""
+        lines = b"".join(map(canonical_line, self.catalogue.tools))
+        prompts = {f"{role}.j2": source.encode() for role, source in self.prompts.sources.items()}
+        return {CATALOGUE: gzip.compress(lines, mtime=0), **prompts}
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -71,7 +80,7 @@ class Result:
 
 
 def read_material(config: RunConfig) -> Material:
-    """Read catalogue and prompts, build the graph.
+    """Read catalogue and prompts, build the graph or take it from the cache.
 
     Raises:
         CatalogueError: The catalogue cannot be read.
@@ -83,24 +92,70 @@ def read_material(config: RunConfig) -> Material:
     return Material(catalogue, _make_sampler(config, catalogue), prompts, tuple(notices))
 
 
-async def play_run(config: RunConfig, material: Material, output: Path, display: Display) -> Result:
+async def play_run(
+    config: RunConfig,
+    material: Material,
+    output: Path,
+    display: Display,
+    *,
+    fork: Path | None = None,
+    retry_failed: bool = False,
+) -> Result:
     """Begin or continue the run in a run directory, and play it until it ends.
+
+    Args:
+        config: What it is told.
+        material: What it is made from.
+        output: The run directory.
+        display: Shows it.
+        fork: Another run directory: play there, with every call from ``output`` that stays the same.
+        retry_failed: Try the dialogues again that failed while they were played.
 
     Raises:
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
     async with connect(config, os.environ) as connection:
         spending = spending_of(config, connection)
-        with RunDirectory(output) as run:
-            continued = run.claim(*_describe(config, material, connection))
+        with RunDirectory(fork or output) as run:
+            if fork is not None:
+                begin_fork(run, output)
+            fingerprint, facts = _describe(config, material, connection)
+            continued = run.claim(fingerprint, facts, material.inputs)
             for notice in (*material.notices, *connection.notices):
                 display.notice(notice)
-            if continued:
-                display.notice(f"Continuing the run in {output}.")
+            earlier = run.take_up(target=config.n, retry_failed=retry_failed)
+            for notice in _tell_earlier(run, earlier, continued=continued):
+                display.notice(notice)
             with SqliteJournal(run.journal) as journal:
                 return await _play(
-                    config, material, connection, spending, run=run, journal=journal, display=display
+                    config,
+                    material,
+                    connection,
+                    spending,
+                    run=run,
+                    earlier=earlier,
+                    journal=journal,
+                    display=display,
                 )
+
+
+def _tell_earlier(run: RunDirectory, earlier: Earlier, *, continued: bool) -> Generator[str]:
+    if not continued:
+        return
+    yield f"Continuing the run in {run.path}."
+    if earlier.damaged:
+        yield (
+            f"{earlier.damaged} damaged or doubled lines were taken out of its files; those dialogues are "
+            "replayed from the journal, at no cost."
+        )
+    if earlier.spare:
+        yield (
+            f"{earlier.spare} accepted dialogues are more than the {len(earlier.accepted)} wanted: the first "
+            "ones stay, the others leave dialogues.jsonl. The journal keeps them: a larger -n brings them "
+            "back at no cost."
+        )
+    if earlier.retried:
+        yield f"{earlier.retried} failed dialogues are tried again."
 
 
 async def _play(
@@ -110,6 +165,7 @@ async def _play(
     spending: Spending,
     *,
     run: RunDirectory,
+    earlier: Earlier,
     journal: SqliteJournal,
     display: Display,
 ) -> Result:
@@ -134,19 +190,13 @@ async def _play(
             dialogue_seconds=config.dialogue_timeout,
         ),
         sampler=material.sampler,
-        troupe=Troupe(
-            model,
-            material.prompts,
-            {role: _role_models(config, role, connection.model) for role in material.prompts.hashes},
-            connection.tool_calls,
-            config.dialogue,
-            config.seed,
-        ),
+        troupe=make_troupe(config, material, model, connection.model, connection.tool_calls),
         model=model,
         run=run,
         bus=bus,
         progress=progress,
-        labels={"rehearsal": True} if connection.rehearsal else {},
+        labels=labels(rehearsal=connection.rehearsal),
+        earlier=earlier,
     )
 
     client.on_spare = synthesis.look_for_room
@@ -162,15 +212,19 @@ async def _play(
     def snapshot() -> ProgressSnapshot:
         return progress.snapshot(client.statistics(), model.replayed)
 
-    earlier = run.read_summary()
+    def stop() -> None:
+        display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+        synthesis.stop()
+
+    before = run.read_summary()
     try:
-        with _stopped_by_signals(synthesis.stop, display):
+        with stopped_by_signals(stop):
             ending = await _shown(synthesis, display, snapshot)
     finally:
         if budget is not None:
             budget.close()
         cost = spending.cost(journal)
-        summary = _summarise(snapshot(), journal.totals(), earlier, cost=cost, rehearsal=connection.rehearsal)
+        summary = _summarise(snapshot(), journal.totals(), before, cost=cost, rehearsal=connection.rehearsal)
         run.write_summary(summary)
     return Result(ending, summary)
 
@@ -183,37 +237,6 @@ async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], 
         showing.cancel()
         with suppress(asyncio.CancelledError):
             await showing
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Generator[None]:
-    """First signal: let the calls in flight finish. Second: stop at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    asked = False
-
-    def on_signal() -> None:
-        nonlocal asked
-        if asked:
-            task.cancel()
-            return
-        asked = True
-        display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
-        stop()
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, on_signal)
-    except (NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not in this thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
@@ -245,6 +268,27 @@ def _make_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
     graph = cached_graph(catalogue.tools, WordLlamaEncoder(), cache_folder(), threshold=settings.threshold)
     shapes = ShapeWeights(**settings.shapes.model_dump())
     return GraphSampler(graph, config.seed, sizes=sizes, shapes=shapes, distractors=distractors)
+
+
+def make_troupe(
+    config: RunConfig, material: Material, model: ChatModel, default: str, style: ToolCallStyle
+) -> Troupe:
+    """What every dialogue of a run is played with.
+
+    Args:
+        config: The run's.
+        material: What it is made from.
+        model: Answers the agents' requests.
+        default: Name of the model of roles that name none.
+        style: How the assistant calls tools.
+    """
+    roles = {role: _role_models(config, role, default) for role in material.prompts.hashes}
+    return Troupe(model, material.prompts, roles, style, config.dialogue, config.seed)
+
+
+def labels(*, rehearsal: bool) -> dict[str, Any]:
+    """Metadata that every dialogue of a run carries."""
+    return {"rehearsal": True} if rehearsal else {}
 
 
 def _role_models(config: RunConfig, role: str, default: str) -> tuple[RoleModel, ...]:
