@@ -23,6 +23,7 @@ from toolflow.config import RunConfig
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.reading import Sum
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Sampling
@@ -170,7 +171,9 @@ async def _play(
         if budget is not None:
             budget.close()
         cost = spending.cost(journal)
-        summary = _summarise(snapshot(), journal.totals(), earlier, cost=cost, rehearsal=connection.rehearsal)
+        summary = _summarise(
+            snapshot(), journal.totals().all, earlier, cost=cost, rehearsal=connection.rehearsal
+        )
         run.write_summary(summary)
     return Result(ending, summary)
 
@@ -274,7 +277,7 @@ def _describe(
 
 def _summarise(
     snapshot: ProgressSnapshot,
-    journalled: Mapping[str, int],
+    journalled: Sum,
     earlier: Mapping[str, Any],
     *,
     cost: float | None,
@@ -292,14 +295,14 @@ def _summarise(
         },
         "reasons": snapshot.reasons,
         "calls": {
-            "completed": journalled["calls"],
+            "completed": journalled.calls,
             "failed": calls.failed + before.get("failed", 0),
             "attempts": calls.attempts + before.get("attempts", 0),
             "rate_limited": calls.rate_limited + before.get("rate_limited", 0),
         },
         "tokens": {
-            "prompt": journalled["prompt_tokens"],
-            "completion": journalled["completion_tokens"],
+            "prompt": journalled.usage.prompt,
+            "completion": journalled.usage.completion,
         },
         "cost_usd": None if cost is None else round(cost, 6),  # never guessed
         "wall_s": round(snapshot.seconds + earlier.get("wall_s", 0.0), 3),

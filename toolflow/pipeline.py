@@ -218,6 +218,7 @@ class Synthesis:
         verdict = judge(trajectory, cast.offered)
         if verdict.accepted:
             self._run.accept(dialogue.to_line())
+            self._model.settle(index, "accepted")
             self._progress.accepted += 1
             return
         self._throw_out(
@@ -247,6 +248,7 @@ class Synthesis:
 
     def _throw_out(self, dialogue_id: str, index: int, *, stage: str, reason: str, **details: Any) -> None:
         self._run.reject({"id": dialogue_id, "index": index, "stage": stage, "reason": reason, **details})
+        self._model.settle(index, "rejected" if stage == "checks" else "failed", stage, reason)
         self._count_thrown_out(stage, reason)
 
     def _count_thrown_out(self, stage: str, reason: str) -> None:
