@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
-from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from toolflow.config import RunConfig
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
-from toolflow.journal.fork import begin_fork
+from toolflow.journal.fork import TakingOver, begin_fork, origin_of
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import Earlier, RunDirectory
 from toolflow.journal.run_record import CATALOGUE, Inputs
@@ -31,13 +31,16 @@ from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
 from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.in_flight import InFlight
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
+from toolflow.summary import summarise
 from toolflow.view.display import Display
+from toolflow.watchdog import Bark, Situation, Watchdog
 
 _ALIVE_PER_PERMIT = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
@@ -117,16 +120,19 @@ async def play_run(
     async with connect(config, os.environ) as connection:
         spending = spending_of(config, connection)
         with RunDirectory(fork or output) as run:
-            if fork is not None:
-                begin_fork(run, output)
             fingerprint, facts = _describe(config, material, connection)
+            if fork is not None:
+                facts["forked_from"] = begin_fork(run, output)
             continued = run.claim(fingerprint, facts, material.inputs)
             for notice in (*material.notices, *connection.notices):
                 display.notice(notice)
             earlier = run.take_up(target=config.n, retry_failed=retry_failed)
-            for notice in _tell_earlier(run, earlier, continued=continued):
+            if continued:
+                display.notice(f"Continuing the run in {run.path}.")
+            for notice in earlier.notices():
                 display.notice(notice)
             with SqliteJournal(run.journal) as journal:
+                journal.note("continued" if continued else "began", n=config.n, retried=earlier.retried)
                 return await _play(
                     config,
                     material,
@@ -137,25 +143,6 @@ async def play_run(
                     journal=journal,
                     display=display,
                 )
-
-
-def _tell_earlier(run: RunDirectory, earlier: Earlier, *, continued: bool) -> Generator[str]:
-    if not continued:
-        return
-    yield f"Continuing the run in {run.path}."
-    if earlier.damaged:
-        yield (
-            f"{earlier.damaged} damaged or doubled lines were taken out of its files; those dialogues are "
-            "replayed from the journal, at no cost."
-        )
-    if earlier.spare:
-        yield (
-            f"{earlier.spare} accepted dialogues are more than the {len(earlier.accepted)} wanted: the first "
-            "ones stay, the others leave dialogues.jsonl. The journal keeps them: a larger -n brings them "
-            "back at no cost."
-        )
-    if earlier.retried:
-        yield f"{earlier.retried} failed dialogues are tried again."
 
 
 async def _play(
@@ -170,6 +157,8 @@ async def _play(
     display: Display,
 ) -> Result:
     estimator = TokenEstimator()
+    flights = InFlight()
+    connection = replace(connection, replicas=tuple(map(flights.watch, connection.replicas)))
     router = make_router(config, connection, estimator)
     budget = spending.open(estimator, journal)
     client = Client(
@@ -178,7 +167,8 @@ async def _play(
         budget=budget,
         fallbacks=config.fallback_models,
     )
-    model = JournalledModel(client, journal)
+    origin = TakingOver(client, origin_of(run.path)) if origin_of(run.path).exists() else None
+    model = JournalledModel(origin or client, journal)
     bus = Bus(monotonic)
     bus.watch(display.watch)
     progress = Progress(config.n, monotonic)
@@ -209,34 +199,68 @@ async def _play(
         budget.on_exhausted = exhausted
         budget.start()
 
+    def replayed() -> int:
+        return model.replayed + (origin.taken if origin else 0)
+
     def snapshot() -> ProgressSnapshot:
-        return progress.snapshot(client.statistics(), model.replayed)
+        return progress.snapshot(client.statistics(), replayed())
+
+    def situation() -> Situation:
+        return Situation(
+            replayed(),
+            client.statistics(),
+            router.held_up(),
+            oldest=flights.oldest(),
+            usual=flights.usual,
+            recording=model.recording,
+            budgeted=budget.statistics().waiting if budget else 0,
+            failure=flights.failure,
+        )
+
+    def tell(bark: Bark) -> None:
+        display.notice(str(bark))
+        kind = "no_progress" if bark.waits else "progress_again"
+        journal.note(kind, seconds=round(bark.quiet, 1), waits=list(bark.waits))
 
     def stop() -> None:
         display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+        journal.note("stopping")
         synthesis.stop()
 
     before = run.read_summary()
     try:
         with stopped_by_signals(stop):
-            ending = await _shown(synthesis, display, snapshot)
+            async with _beside(display.show(snapshot), Watchdog().watch(situation, tell)):
+                ending = await synthesis.play()
     finally:
         if budget is not None:
             budget.close()
-        cost = spending.cost(journal)
-        summary = _summarise(snapshot(), journal.totals(), before, cost=cost, rehearsal=connection.rehearsal)
+        if origin is not None:
+            origin.close()
+        summary = summarise(
+            snapshot(),
+            journal.totals().all,
+            before,
+            taken_over=origin.taken if origin else 0,
+            cost=spending.cost(journal),
+            rehearsal=connection.rehearsal,
+        )
         run.write_summary(summary)
     return Result(ending, summary)
 
 
-async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], ProgressSnapshot]) -> Ending:
-    showing = asyncio.create_task(display.show(snapshot), name="display")
+@asynccontextmanager
+async def _beside(*watchers: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Let others watch while something is done, and no longer."""
+    tasks = [asyncio.create_task(watcher) for watcher in watchers]
     try:
-        return await synthesis.play()
+        yield
     finally:
-        showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
@@ -314,38 +338,3 @@ def _describe(
         "config": config.model_dump(mode="json"),
     }
     return fingerprint, facts
-
-
-def _summarise(
-    snapshot: ProgressSnapshot,
-    journalled: Mapping[str, int],
-    earlier: Mapping[str, Any],
-    *,
-    cost: float | None,
-    rehearsal: bool,
-) -> dict[str, Any]:
-    """The content of summary.json: the whole run, this process and earlier ones together."""
-    calls = snapshot.calls
-    before = earlier.get("calls", {})
-    return {
-        "dialogues": {
-            "target": snapshot.target,
-            "accepted": snapshot.accepted,
-            "rejected": snapshot.rejected,
-            "failed": snapshot.failed,
-        },
-        "reasons": snapshot.reasons,
-        "calls": {
-            "completed": journalled["calls"],
-            "failed": calls.failed + before.get("failed", 0),
-            "attempts": calls.attempts + before.get("attempts", 0),
-            "rate_limited": calls.rate_limited + before.get("rate_limited", 0),
-        },
-        "tokens": {
-            "prompt": journalled["prompt_tokens"],
-            "completion": journalled["completion_tokens"],
-        },
-        "cost_usd": None if cost is None else round(cost, 6),  # never guessed
-        "wall_s": round(snapshot.seconds + earlier.get("wall_s", 0.0), 3),
-        "rehearsal": rehearsal,
-    }

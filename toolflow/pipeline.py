@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from toolflow.agents.cast import Troupe
 from toolflow.errors import LLMError, ToolFlowError, leaves
 from toolflow.graph.sampling import Sampler
+from toolflow.journal.reading import State
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import PLAYED, Earlier, RunDirectory
 from toolflow.progress import Progress
@@ -181,10 +182,10 @@ class Synthesis:
             outcome = await self._stage.play(index)
             if outcome.accepted:
                 self._run.accept(outcome.line)
+                self._model.settle(index, "accepted")
                 self._progress.accepted += 1
             else:
-                self._run.reject(outcome.line)
-                self._count_thrown_out(outcome.line)
+                self._throw_out(index, outcome.line)
             self._look_for_outage(outcome)
         finally:
             self._model.end(index)
@@ -203,6 +204,12 @@ class Synthesis:
                 hint="Nothing finished is lost. When the cause is mended, run the same command: it continues "
                 "the run; with --retry-failed it tries the failed dialogues again, too.",
             )
+
+    def _throw_out(self, index: int, line: Mapping[str, Any]) -> None:
+        self._run.reject(line)
+        state: State = "failed" if line["stage"] == PLAYED else "rejected"
+        self._model.settle(index, state, line["stage"], line["reason"])
+        self._count_thrown_out(line)
 
     def _count_thrown_out(self, line: Mapping[str, Any]) -> None:
         if line["stage"] == PLAYED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,22 @@ class Earlier:
     spare: int = 0
     damaged: int = 0
     retried: int = 0
+
+    def notices(self) -> Iterator[str]:
+        """What the user should know, a sentence or two each."""
+        if self.damaged:
+            yield (
+                f"{self.damaged} damaged or doubled lines were taken out of the run's files; those dialogues "
+                "are replayed from the journal, at no cost."
+            )
+        if self.spare:
+            yield (
+                f"{self.spare} accepted dialogues are more than the {len(self.accepted)} wanted: the first "
+                "ones stay, the others leave dialogues.jsonl. The journal keeps them: a larger -n brings "
+                "them back at no cost."
+            )
+        if self.retried:
+            yield f"{self.retried} failed dialogues are tried again."
 
     def accepted_after(self, index: int) -> int:
         """How many accepted dialogues come after one."""

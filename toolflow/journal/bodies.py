@@ -1,0 +1,313 @@
+"""What a call said and what was answered, as it is kept: JSON, compressed.
+
+A body is one Zstandard frame with a checksum over a JSON object::
+
+    {"request": {"seed": 7, "base": 3, "shared": 5, "messages": [...], ...}, "reply": {...}}
+
+``reply`` is the message that was answered. A request is kept as what it adds to an earlier one, since the
+prompts of a role grow by what was said in between: it begins with the first ``shared`` messages of the call
+of the same dialogue and role at position ``base``, and ``messages`` follow them. ``model``, ``sampling``,
+``tools``, ``tool_choice`` and ``response_format`` are left out where they are those of the base too. Tools
+and reply schemas are named by their hash in ``parts``. Messages are of the chat-completions shape.
+
+A base is named by its place and not by its row, so that a call which was lost and is paid again makes those
+that rest on it whole again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from threading import local
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+import zstandard
+
+from toolflow.catalog.tool import Tool
+from toolflow.dialogue.message import Message, message_from_openai
+from toolflow.errors import JournalDamagedError
+from toolflow.journal.digest import digest_of_schema, digest_of_tool
+from toolflow.llm.chat import (
+    CallKey,
+    Completion,
+    Delivery,
+    FinishReason,
+    Request,
+    ResponseFormat,
+    Sampling,
+    Usage,
+)
+
+_LEVEL: Final = 1
+_LARGEST: Final = 256 * 2**20
+"""No body is larger; a damaged one may claim to be."""
+
+
+class Part(NamedTuple):
+    """What many requests share."""
+
+    hash: bytes
+    kind: Literal["tool", "schema"]
+    content: Any
+
+
+class CallRecord(NamedTuple):
+    """One completed call as it is kept: a row of ``calls``, with its body still plain JSON.
+
+    ``parts`` are those that its request names and its base does not.
+    """
+
+    key: CallKey
+    request_hash: bytes
+    model: str
+    endpoint: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    attempts: int
+    sent_at: float
+    seconds: float
+    body: bytes
+    parts: tuple[Part, ...] = ()
+
+
+class _Format(msgspec.Struct):
+    name: str
+    schema: str
+
+
+class _Request(msgspec.Struct, omit_defaults=True):
+    seed: int
+    base: int | None = None
+    shared: int = 0
+    messages: list[dict[str, Any]] = []
+    model: str | None = None
+    sampling: Sampling | None = None
+    tools: list[str] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    response_format: _Format | Literal["none"] | None = None
+
+
+class _Body(msgspec.Struct):
+    request: _Request
+    reply: dict[str, Any]
+
+
+class _Reply(msgspec.Struct):
+    """Of a body only what replay needs."""
+
+    reply: dict[str, Any]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledCall:
+    """A completed call, read back.
+
+    Attributes:
+        number: Counts the calls of the run in the order in which they were completed.
+        request: What was asked; None where its text was lost with a damaged part of the journal.
+        completion: What was answered, by which model, and how it came (endpoint, attempts, seconds).
+        request_hash: Of the request.
+        sent_at: When the last attempt was sent, in Unix seconds.
+    """
+
+    number: int
+    key: CallKey
+    request: Request | None
+    completion: Completion
+    request_hash: bytes
+    sent_at: float
+
+
+def record_call(
+    request: Request, request_hash: bytes, completion: Completion, *, base: Request | None, sent_at: float
+) -> CallRecord:
+    """The record of a call.
+
+    Args:
+        request: What was asked.
+        request_hash: Of the request.
+        completion: What was answered.
+        base: An earlier request of the same dialogue and role that is recorded; None for none.
+        sent_at: When it was sent, in Unix seconds.
+    """
+    kept, parts = _difference(request, base)
+    delivery, usage = completion.delivery, completion.usage
+    return CallRecord(
+        request.key,
+        request_hash,
+        completion.model,
+        delivery.endpoint,
+        completion.finish_reason,
+        usage.prompt,
+        usage.completion,
+        delivery.attempts,
+        sent_at,
+        delivery.seconds,
+        _encode(_Body(kept, completion.message.to_openai())),
+        parts,
+    )
+
+
+def completion_of(record: CallRecord) -> Completion:
+    """What was answered."""
+    return Completion(
+        message_from_openai(_decode_reply(record.body).reply),
+        record.finish_reason,
+        Usage(record.prompt_tokens, record.completion_tokens),
+        record.model,
+        Delivery(record.endpoint, record.attempts, record.seconds),
+    )
+
+
+def requests_of(
+    records: Mapping[CallKey, CallRecord], part: Callable[[bytes], Any]
+) -> dict[CallKey, Request | None]:
+    """The requests of one dialogue's calls; None where a base or a part of one is lost.
+
+    Args:
+        records: The calls of the dialogue, all of them.
+        part: The content of a part by its hash; raises KeyError where it is lost.
+    """
+    found: dict[CallKey, Request | None] = {}
+
+    def restore(key: CallKey) -> Request | None:
+        if key not in found:
+            record = records.get(key)
+            kept = None if record is None else _decode_body(record.body).request
+            base = None
+            if kept is not None and kept.base is not None:
+                base = restore(key._replace(position=kept.base))
+                kept = None if base is None else kept
+            try:
+                found[key] = None if kept is None else _whole(key, kept, base, part)
+            except KeyError:
+                found[key] = None
+        return found[key]
+
+    # In the order of completion, so that the chain of bases is never followed deeper than one step.
+    for key in records:
+        restore(key)
+    return {key: found[key] for key in records}
+
+
+def compress(content: bytes) -> bytes:
+    """One frame with a checksum."""
+    compressor = getattr(_tools, "compressor", None)
+    if compressor is None:
+        compressor = _tools.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    frame: bytes = compressor.compress(content)
+    return frame
+
+
+def decompress(frame: bytes) -> bytes:
+    """What was compressed.
+
+    Raises:
+        JournalDamagedError: It is not what was written.
+    """
+    decompressor = getattr(_tools, "decompressor", None)
+    if decompressor is None:
+        decompressor = _tools.decompressor = zstandard.ZstdDecompressor()
+    try:
+        if not 0 <= zstandard.frame_content_size(frame) <= _LARGEST:
+            raise JournalDamagedError("a body in the journal is damaged: its length cannot be")
+        content: bytes = decompressor.decompress(frame)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise JournalDamagedError(f"a body in the journal is damaged: {error}") from error
+    return content
+
+
+def decode_body(frame: bytes) -> Any:
+    """The JSON of a ``body`` column, for whoever reads the journal with other programs.
+
+    Raises:
+        JournalDamagedError: It is not what was written.
+    """
+    return msgspec.json.decode(decompress(frame))
+
+
+_tools = local()
+"""Compressors belong to one thread each."""
+
+
+def _difference(request: Request, base: Request | None) -> tuple[_Request, tuple[Part, ...]]:
+    kept = _Request(request.seed)
+    messages = request.messages
+    shared = 0
+    if base is not None:
+        known = base.messages
+        most = min(len(messages), len(known))
+        while shared < most and (messages[shared] is known[shared] or messages[shared] == known[shared]):
+            shared += 1
+        kept.base, kept.shared = base.key.position, shared
+    kept.messages = [message.to_openai() for message in messages[shared:]]
+    if base is None or request.model != base.model:
+        kept.model = request.model
+    if base is None or request.sampling != base.sampling:
+        kept.sampling = request.sampling
+    if base is None or request.tool_choice != base.tool_choice:
+        kept.tool_choice = request.tool_choice
+    parts: list[Part] = []
+    if base is None or (request.tools is not base.tools and request.tools != base.tools):
+        parts += [_part_of_tool(tool) for tool in request.tools]
+        kept.tools = [part.hash.hex() for part in parts]
+    wanted = request.response_format
+    if base is None or not _same_format(wanted, base.response_format):
+        if wanted is None:
+            kept.response_format = "none"
+        else:
+            schema = Part(digest_of_schema(wanted.schema), "schema", wanted.schema)
+            parts.append(schema)
+            kept.response_format = _Format(wanted.name, schema.hash.hex())
+    return kept, tuple(parts)
+
+
+def _same_format(one: ResponseFormat | None, other: ResponseFormat | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.schema is other.schema and one.name == other.name
+
+
+def _part_of_tool(tool: Tool) -> Part:
+    content = {"name": tool.function_name, "description": tool.description, "parameters": tool.parameters}
+    return Part(digest_of_tool(tool), "tool", content)
+
+
+def _whole(key: CallKey, kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> Request:
+    messages: tuple[Message, ...] = tuple(message_from_openai(raw) for raw in kept.messages)
+    if base is not None:
+        messages = (*base.messages[: kept.shared], *messages)
+    return Request(
+        key,
+        kept.model or (base.model if base else ""),
+        messages,
+        _tools_of(kept, base, part),
+        kept.tool_choice or (base.tool_choice if base else "auto"),
+        _format_of(kept, base, part),
+        kept.sampling or (base.sampling if base else Sampling()),
+        kept.seed,
+    )
+
+
+def _tools_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> tuple[Tool, ...]:
+    if kept.tools is None:
+        return base.tools if base else ()
+    contents = (part(bytes.fromhex(name)) for name in kept.tools)
+    return tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in contents)
+
+
+def _format_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> ResponseFormat | None:
+    match kept.response_format:
+        case None:
+            return base.response_format if base else None
+        case "none":
+            return None
+        case named:
+            return ResponseFormat(named.name, part(bytes.fromhex(named.schema)))
