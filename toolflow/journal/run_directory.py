@@ -16,7 +16,6 @@ import msgspec
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.lines import (
     append_line,
-    encode_line,
     keep_lines,
     open_appending,
     replace_file,
@@ -211,16 +210,20 @@ class RunDirectory:
         """
         return self.take_up(target=target).spare
 
-    def rewrite(self, accepted: Iterable[Mapping[str, Any]], thrown_out: Iterable[Mapping[str, Any]]) -> None:
+    def rewrite(self, accepted: Iterable[bytes], thrown_out: Iterable[bytes]) -> None:
         """Write both files anew, each at once.
+
+        Args:
+            accepted: The lines of dialogues.jsonl; may come from the old file.
+            thrown_out: The lines of rejected.jsonl; likewise.
 
         Raises:
             RunDirectoryError: A file cannot be written.
         """
         self._close_files()
         # In this order: a dialogue that had to leave dialogues.jsonl is never without its reason.
-        replace_file(self.rejected, map(encode_line, thrown_out))
-        replace_file(self.dialogues, map(encode_line, accepted))
+        replace_file(self.rejected, thrown_out)
+        replace_file(self.dialogues, accepted)
 
     def accept(self, line: Mapping[str, Any]) -> None:
         """Append one accepted dialogue."""
