@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import multiprocessing
 import os
@@ -15,6 +14,7 @@ from typing import Final, NamedTuple
 from toolflow.journal.lines import encode_line
 from toolflow.journal.run_directory import PLAYED
 from toolflow.rework import Replayed, Rework, Whole
+from toolflow.runtime.loop import run
 
 _WORTH_A_PROCESS: Final = 400
 """Dialogues that take longer than a process needs to get ready."""
@@ -70,7 +70,7 @@ def judge_all(rework: Rework, tasks: Sequence[Task], processes: int) -> Generato
     """
     if processes <= 1:
         for task in tasks:
-            yield asyncio.run(_judge(rework, task))
+            yield run(_judge(rework, task))
         return
     # Fresh processes: forked ones would share the journal's connection.
     context = multiprocessing.get_context("spawn")
@@ -93,7 +93,7 @@ def _begin(run: Path) -> None:
 
 
 def _judge_here(task: Task) -> list[Judged]:
-    return asyncio.run(_judge(_here["rework"], task))
+    return run(_judge(_here["rework"], task))
 
 
 async def _judge(rework: Rework, task: Task) -> list[Judged]:
