@@ -166,6 +166,11 @@ def completion_of(record: CallRecord) -> Completion:
     )
 
 
+def row_of(record: CallRecord) -> tuple[object, ...]:
+    """The record as a row of ``calls``, without its id."""
+    return (*record.key, *record[1:-2], compress(record.body))
+
+
 def requests_of(
     records: Mapping[CallKey, CallRecord], part: Callable[[bytes], Any]
 ) -> dict[CallKey, Request | None]:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 
 from toolflow.clock import Clock, wall
-from toolflow.errors import RunDirectoryError
-from toolflow.journal.bodies import CallRecord, completion_of, record_call
+from toolflow.journal.bodies import CallRecord, completion_of, record_call, requests_of
 from toolflow.journal.calls import CallJournal
 from toolflow.journal.digest import request_hash
+from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import State
 from toolflow.llm.chat import CallKey, ChatModel, Completion, Request
 
@@ -66,12 +66,8 @@ class JournalledModel:
         digest = request_hash(request)
         if record is not None:
             if record.request_hash != digest:
-                raise RunDirectoryError(
-                    f"dialogue {request.key.dialogue}: the journal holds another request for "
-                    f"{request.key.role} call {request.key.position}",
-                    hint="A prompt, a tool, the code or the configuration has changed since the run began. "
-                    "Put it back, or start a new run with another -o RUN.",
-                )
+                assert known is not None
+                raise mismatch(requests_of(known, self._journal.part)[request.key], request)
             self.replayed += 1
             self._base_for(request)
             return completion_of(record)
