@@ -20,8 +20,9 @@ from toolflow.config import RunConfig
 from toolflow.dialogue.scenario import Scenario
 from toolflow.errors import CatalogueError, JournalDamagedError, RunDirectoryError, ToolFlowError
 from toolflow.graph.link import ToolSet
-from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of
+from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, requests_of
 from toolflow.journal.digest import request_hash
+from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_record import CATALOGUE, RunRecord, inputs_folder, require_record
 from toolflow.llm.chat import CallKey, Completion, Request
@@ -71,7 +72,7 @@ class Rework:
         material = _material(run, self.record, self.config)
         self.journal = JournalReader(run / "journal.sqlite")
         self._steps: list[CallKey | Envelope] = []
-        self._model = _FromJournal(self._steps)
+        self._model = _FromJournal(self.journal, self._steps)
         bus = Bus(monotonic)
         bus.watch(self._steps.append)
         fingerprint = self.record.fingerprint
@@ -135,8 +136,9 @@ class _DiffersError(RunDirectoryError):
 class _FromJournal:
     """A :class:`toolflow.llm.chat.ChatModel` that knows the calls of one dialogue and asks nobody."""
 
-    def __init__(self, steps: list[CallKey | Envelope]) -> None:
+    def __init__(self, journal: JournalReader, steps: list[CallKey | Envelope]) -> None:
         self.records: Mapping[CallKey, CallRecord] = {}
+        self._journal = journal
         self._steps = steps
 
     async def complete(self, request: Request) -> Completion:
@@ -145,10 +147,8 @@ class _FromJournal:
         if record is None:
             raise _MissingError(f"{key.role} call {key.position} is not in the journal")
         if record.request_hash != request_hash(request):
-            raise _DiffersError(
-                f"the journal holds another request for {key.role} call {key.position}: ToolFlow has changed "
-                "since"
-            )
+            known = requests_of(self.records, self._journal.part)[key]
+            raise _DiffersError(mismatch(known, request).message)
         self._steps.append(key)
         return completion_of(record)
 

@@ -16,7 +16,7 @@ that rest on it whole again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import local
 from typing import Any, Final, Literal, NamedTuple
@@ -27,7 +27,13 @@ import zstandard
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, message_from_openai
 from toolflow.errors import JournalDamagedError
-from toolflow.journal.digest import digest_of_schema, digest_of_tool
+from toolflow.journal.digest import (
+    digest_of_message,
+    digest_of_request,
+    digest_of_schema,
+    digest_of_tool,
+    encode_message,
+)
 from toolflow.llm.chat import (
     CallKey,
     Completion,
@@ -81,7 +87,7 @@ class _Request(msgspec.Struct, omit_defaults=True):
     seed: int
     base: int | None = None
     shared: int = 0
-    messages: list[dict[str, Any]] = []
+    messages: list[Any] = []
     model: str | None = None
     sampling: Sampling | None = None
     tools: list[str] | None = None
@@ -125,23 +131,48 @@ class JournalledCall:
     sent_at: float
 
 
-def record_call(
-    request: Request, request_hash: bytes, completion: Completion, *, base: Request | None, sent_at: float
-) -> CallRecord:
+class Asked:
+    """A request with its hash, and what it adds to an earlier one: worked out once, before it is sent.
+
+    Args:
+        request: What is asked.
+        base: An earlier request of the same dialogue and role, recorded before this one; None for none.
+    """
+
+    __slots__ = ("hash", "kept", "messages", "parts", "request", "tools")
+
+    def __init__(self, request: Request, base: Asked | None = None) -> None:
+        self.request: Request = request
+        self.messages: tuple[bytes, ...]
+        self.tools: tuple[bytes, ...]
+        known: Sequence[bytes] = ()
+        if base is not None:
+            shared = _count_shared(request.messages, base.request.messages)
+            known = base.messages[:shared]
+        new = [encode_message(message) for message in request.messages[len(known) :]]
+        self.messages = (*known, *map(digest_of_message, new))
+        if base is not None and request.tools == base.request.tools:
+            self.tools = base.tools
+        else:
+            self.tools = tuple(map(digest_of_tool, request.tools))
+        self.hash = digest_of_request(request, b"".join(self.messages), self.tools)
+        self.kept, self.parts = _difference(request, base.request if base else None, self.tools)
+        self.kept.shared = len(known)
+        self.kept.messages = [msgspec.Raw(message) for message in new]
+
+
+def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
     """The record of a call.
 
     Args:
-        request: What was asked.
-        request_hash: Of the request.
+        asked: What was asked.
         completion: What was answered.
-        base: An earlier request of the same dialogue and role that is recorded; None for none.
         sent_at: When it was sent, in Unix seconds.
     """
-    kept, parts = _difference(request, base)
     delivery, usage = completion.delivery, completion.usage
     return CallRecord(
-        request.key,
-        request_hash,
+        asked.request.key,
+        asked.hash,
         completion.model,
         delivery.endpoint,
         completion.finish_reason,
@@ -150,8 +181,8 @@ def record_call(
         delivery.attempts,
         sent_at,
         delivery.seconds,
-        _encode(_Body(kept, completion.message.to_openai())),
-        parts,
+        _encode(_Body(asked.kept, completion.message.to_openai())),
+        asked.parts,
     )
 
 
@@ -164,6 +195,11 @@ def completion_of(record: CallRecord) -> Completion:
         record.model,
         Delivery(record.endpoint, record.attempts, record.seconds),
     )
+
+
+def row_of(record: CallRecord) -> tuple[object, ...]:
+    """The record as a row of ``calls``, without its id."""
+    return (*record.key, *record[1:-2], compress(record.body))
 
 
 def requests_of(
@@ -237,17 +273,23 @@ _tools = local()
 """Compressors belong to one thread each."""
 
 
-def _difference(request: Request, base: Request | None) -> tuple[_Request, tuple[Part, ...]]:
+def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
+    """With how many equal messages both begin."""
+    count = 0
+    for one, other in zip(messages, base, strict=False):
+        if one is not other and one != other:
+            break
+        count += 1
+    return count
+
+
+def _difference(
+    request: Request, base: Request | None, tools: Sequence[bytes]
+) -> tuple[_Request, tuple[Part, ...]]:
+    """What a request adds to its base, without the messages; the parts that it names."""
     kept = _Request(request.seed)
-    messages = request.messages
-    shared = 0
     if base is not None:
-        known = base.messages
-        most = min(len(messages), len(known))
-        while shared < most and (messages[shared] is known[shared] or messages[shared] == known[shared]):
-            shared += 1
-        kept.base, kept.shared = base.key.position, shared
-    kept.messages = [message.to_openai() for message in messages[shared:]]
+        kept.base = base.key.position
     if base is None or request.model != base.model:
         kept.model = request.model
     if base is None or request.sampling != base.sampling:
@@ -255,9 +297,11 @@ def _difference(request: Request, base: Request | None) -> tuple[_Request, tuple
     if base is None or request.tool_choice != base.tool_choice:
         kept.tool_choice = request.tool_choice
     parts: list[Part] = []
-    if base is None or (request.tools is not base.tools and request.tools != base.tools):
-        parts += [_part_of_tool(tool) for tool in request.tools]
-        kept.tools = [part.hash.hex() for part in parts]
+    if base is None or request.tools != base.tools:
+        parts += [
+            Part(digest, "tool", _told_of(tool)) for digest, tool in zip(tools, request.tools, strict=True)
+        ]
+        kept.tools = [digest.hex() for digest in tools]
     wanted = request.response_format
     if base is None or not _same_format(wanted, base.response_format):
         if wanted is None:
@@ -275,9 +319,8 @@ def _same_format(one: ResponseFormat | None, other: ResponseFormat | None) -> bo
     return one.schema is other.schema and one.name == other.name
 
 
-def _part_of_tool(tool: Tool) -> Part:
-    content = {"name": tool.function_name, "description": tool.description, "parameters": tool.parameters}
-    return Part(digest_of_tool(tool), "tool", content)
+def _told_of(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.function_name, "description": tool.description, "parameters": tool.parameters}
 
 
 def _whole(key: CallKey, kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> Request:

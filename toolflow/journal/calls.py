@@ -17,7 +17,7 @@ import msgspec
 
 from toolflow.clock import Clock, wall
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.bodies import CallRecord
+from toolflow.journal.bodies import CallRecord, row_of
 from toolflow.journal.reading import (
     DialogueState,
     State,
@@ -27,7 +27,7 @@ from toolflow.journal.reading import (
     read_totals,
 )
 from toolflow.journal.schema import in_words, open_for_writing, worded
-from toolflow.journal.writer import Waiting, Writer, WrittenEvent
+from toolflow.journal.writer import Writer, WrittenCall, WrittenEvent
 from toolflow.llm.chat import CallKey
 
 
@@ -128,7 +128,7 @@ class SqliteJournal:
             raise RunDirectoryError("the journal cannot be written: it is closed")
         self._last_dialogue = max(self._last_dialogue, record.key.dialogue)
         durable: asyncio.Future[None] = self._loop.create_future()
-        self._writer.put(record, durable)
+        self._writer.put(WrittenCall(row_of(record), record.parts, durable))
         await durable
 
     def mark(self, dialogue: int, state: State, stage: str | None = None, reason: str | None = None) -> None:
@@ -159,14 +159,15 @@ class SqliteJournal:
         with in_words(self._path):
             return read_totals(self._reader)
 
-    def _committed(self, batch: list[Waiting], failure: Exception | None) -> None:
+    def _committed(self, calls: list[WrittenCall], failure: Exception | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, self._path, batch, failure)
+            self._loop.call_soon_threadsafe(_settle, self._path, calls, failure)
 
 
-def _settle(path: Path, batch: list[Waiting], failure: Exception | None) -> None:
-    for _, durable in batch:
-        if durable is None or durable.done():
+def _settle(path: Path, calls: list[WrittenCall], failure: Exception | None) -> None:
+    for call in calls:
+        durable = call.durable
+        if durable.done():
             continue
         if failure is None:
             durable.set_result(None)

@@ -29,15 +29,11 @@ from toolflow.journal.bodies import (
     decompress,
     requests_of,
 )
-from toolflow.journal.schema import in_words, open_for_reading
+from toolflow.journal.schema import CALL_COLUMNS, in_words, open_for_reading
 from toolflow.llm.chat import CallKey, Usage
 
 State = Literal["alive", "accepted", "rejected", "failed"]
 
-CALL_COLUMNS: Final = (
-    "dialogue, role, position, request_hash, model, endpoint, finish_reason, prompt_tokens, "
-    "completion_tokens, attempts, sent_at, seconds, body"
-)
 _AT_A_TIME: Final = 1_000
 
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Mapping
 
 from toolflow.clock import Clock, wall
-from toolflow.errors import RunDirectoryError
-from toolflow.journal.bodies import CallRecord, completion_of, record_call
+from toolflow.journal.bodies import Asked, CallRecord, completion_of, record_call, requests_of
 from toolflow.journal.calls import CallJournal
-from toolflow.journal.digest import request_hash
+from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import State
 from toolflow.llm.chat import CallKey, ChatModel, Completion, Request
 
@@ -28,7 +27,7 @@ class JournalledModel:
         self._journal = journal
         self._clock = clock
         self._known: dict[int, Mapping[CallKey, CallRecord]] = {}
-        self._last: dict[int, dict[str, Request]] = {}
+        self._last: dict[int, dict[str, Asked]] = {}
         self._in_flight = 0
         self._draining = False
         self._drained = asyncio.Event()
@@ -68,49 +67,44 @@ class JournalledModel:
         """
         known = self._known.get(request.key.dialogue)
         record = known.get(request.key) if known else None
-        digest = request_hash(request)
+        asked = Asked(request, self._base_of(request))
         if record is not None:
-            if record.request_hash != digest:
-                raise RunDirectoryError(
-                    f"dialogue {request.key.dialogue}: the journal holds another request for "
-                    f"{request.key.role} call {request.key.position}",
-                    hint="A prompt, a tool, the code or the configuration has changed since the run began. "
-                    "Put it back, or start a new run with another -o RUN.",
-                )
+            if record.request_hash != asked.hash:
+                assert known is not None
+                raise mismatch(requests_of(known, self._journal.part)[request.key], request)
             self.replayed += 1
-            self._base_for(request)
+            self._recorded_last(asked)
             return completion_of(record)
         if self._draining:
             await asyncio.Future()  # no new calls: wait to be cancelled
         self._in_flight += 1
         try:
             completion = await self._model.complete(request)
-            await self._record(request, digest, completion)
+            await self._record(asked, completion)
         finally:
             self._in_flight -= 1
             if self._draining and self._in_flight == 0:
                 self._drained.set()
         return completion
 
-    async def _record(self, request: Request, digest: bytes, completion: Completion) -> None:
+    async def _record(self, asked: Asked, completion: Completion) -> None:
         sent_at = self._clock() - completion.delivery.seconds
-        record = record_call(request, digest, completion, base=self._base_for(request), sent_at=sent_at)
+        self._recorded_last(asked)
         self._recording += 1
         try:
-            await self._journal.append(record)
+            await self._journal.append(record_call(asked, completion, sent_at=sent_at))
         finally:
             self._recording -= 1
             if not self._recording:
                 self._recorded.set()
 
-    def _base_for(self, request: Request) -> Request | None:
-        """The role's last request before this one, which takes its place; bases only ever come earlier."""
-        last = self._last.setdefault(request.key.dialogue, {})
-        base = last.get(request.key.role)
-        if base is not None and base.key.position >= request.key.position:
-            return None
-        last[request.key.role] = request
-        return base
+    def _base_of(self, request: Request) -> Asked | None:
+        """The role's last recorded request, if it comes before this one: bases never go round in a circle."""
+        last = self._last.get(request.key.dialogue, {}).get(request.key.role)
+        return last if last is not None and last.request.key.position < request.key.position else None
+
+    def _recorded_last(self, asked: Asked) -> None:
+        self._last.setdefault(asked.request.key.dialogue, {})[asked.request.key.role] = asked
 
     async def flush(self) -> None:
         """Return once every completion that has come is durable."""

@@ -24,8 +24,8 @@ body                 request and reply: see :mod:`toolflow.journal.bodies`; ``de
 ``parts``: what many requests share, once each by content; ``kind`` is ``tool`` or ``schema``, ``body`` is
 read by ``decode_body``. ``hash`` is what bodies name it by.
 
-``usage``: the sums of ``calls`` by role and model, kept in the same transaction, so that totals cost nothing;
-calls that were taken over from another run are not among them.
+``usage``: the sums of ``calls`` by role and model, kept by a trigger, so that totals cost nothing; calls that
+were taken over from another run are not among them.
 
 ``dialogues``: one row for each dialogue that was begun: ``state`` is ``alive``, ``accepted``, ``rejected`` or
 ``failed``; ``stage`` and ``reason`` say why it was thrown out; ``at`` is when, in Unix seconds.
@@ -47,6 +47,11 @@ from typing import Final
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 
 SCHEMA_VERSION: Final = 2
+
+CALL_COLUMNS: Final = (
+    "dialogue, role, position, request_hash, model, endpoint, finish_reason, prompt_tokens, "
+    "completion_tokens, attempts, sent_at, seconds, body"
+)
 
 TABLES: Final = {
     "calls": """
@@ -84,6 +89,18 @@ TABLES: Final = {
             seconds           REAL    NOT NULL,
             PRIMARY KEY (role, model)
         ) WITHOUT ROWID""",
+    "add_usage": """
+        CREATE TRIGGER add_usage AFTER INSERT ON calls WHEN new.attempts > 0 BEGIN
+            INSERT INTO usage VALUES (
+                new.role, new.model, 1, new.prompt_tokens, new.completion_tokens, new.attempts, new.seconds
+            )
+            ON CONFLICT (role, model) DO UPDATE SET
+                calls = calls + 1,
+                prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+                completion_tokens = completion_tokens + excluded.completion_tokens,
+                attempts = attempts + excluded.attempts,
+                seconds = seconds + excluded.seconds;
+        END""",
     "dialogues": """
         CREATE TABLE dialogues (
             dialogue INTEGER PRIMARY KEY,
@@ -151,7 +168,9 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         RunDirectoryError: It is no journal, or one of another version.
         sqlite3.Error: It cannot be opened.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS, cached_statements=256
+    )
     try:
         _prepare(connection, path)
     except BaseException:

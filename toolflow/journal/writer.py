@@ -1,43 +1,49 @@
-"""The one thread that writes the journal: it commits whatever has gathered since its last commit."""
+"""The one thread that writes the journal: it commits whatever has gathered since its last commit.
+
+A batch of calls is one statement, and what only informs the reader (states and events) is written twice a
+second at most: whenever this thread lets another one run it may wait for it, so it does its work in few and
+large steps. Bodies come compressed for the same reason.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
-from operator import add
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
 import msgspec
 
-from toolflow.journal.bodies import CallRecord, Part, compress
-from toolflow.journal.reading import CALL_COLUMNS, DialogueState
-from toolflow.journal.schema import open_for_writing
+from toolflow.journal.bodies import Part, compress
+from toolflow.journal.reading import DialogueState
+from toolflow.journal.schema import CALL_COLUMNS, open_for_writing
 
-_REST: Final = 0.003
+_REST: Final = 0.006
 """Seconds from one commit to the next: what a commit costs is shared by the calls that come meanwhile."""
+_NEWS_AFTER: Final = 0.5
+"""Seconds that states and events may wait."""
+_AT_ONCE: Final = 128
+"""Calls in one statement; the connection keeps a prepared one for each number."""
 
-_INSERT_CALL: Final = f"INSERT INTO calls ({CALL_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608
 _INSERT_PART: Final = "INSERT OR IGNORE INTO parts (hash, kind, body) VALUES (?, ?, ?)"
 _INSERT_STATE: Final = (
     "INSERT OR REPLACE INTO dialogues (dialogue, state, stage, reason, at) VALUES (?, ?, ?, ?, ?)"
 )
 _INSERT_EVENT: Final = "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)"
-_ADD_USAGE: Final = """
-INSERT INTO usage (role, model, calls, prompt_tokens, completion_tokens, attempts, seconds)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (role, model) DO UPDATE SET
-    calls = calls + excluded.calls,
-    prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-    completion_tokens = completion_tokens + excluded.completion_tokens,
-    attempts = attempts + excluded.attempts,
-    seconds = seconds + excluded.seconds
-"""
+
+
+class WrittenCall(NamedTuple):
+    """A row of ``calls`` to be written, the parts that it names, and who waits for it to be durable."""
+
+    row: tuple[object, ...]
+    parts: tuple[Part, ...]
+    durable: asyncio.Future[None]
 
 
 class WrittenEvent(NamedTuple):
@@ -48,30 +54,31 @@ class WrittenEvent(NamedTuple):
     detail: str
 
 
-Entry = CallRecord | DialogueState | WrittenEvent
-Waiting = tuple[Entry, "asyncio.Future[None] | None"]
-"""An entry, and who waits for it to be durable."""
+News = DialogueState | WrittenEvent
 
 
 class Writer(threading.Thread):
-    """Commits entries until it is told to stop.
+    """Commits what it is given until it is told to stop.
 
     Args:
         path: The journal.
-        committed: Called in this thread after each commit, or attempt at one, with its entries and what went
-            wrong.
+        committed: Called in this thread after each commit of calls, or attempt at one, with the calls and
+            what went wrong.
     """
 
-    def __init__(self, path: Path, committed: Callable[[list[Waiting], Exception | None], None]) -> None:
+    def __init__(self, path: Path, committed: Callable[[list[WrittenCall], Exception | None], None]) -> None:
         super().__init__(name="journal", daemon=True)
         self._path = path
         self._committed = committed
-        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
-        self._known: set[bytes] = set()
+        self._queue: SimpleQueue[WrittenCall | News | None] = SimpleQueue()
+        self._news: list[News] = []
+        self._news_at = self._committed_at = 0.0
+        self._known_parts: set[bytes] = set()
+        self._going = True
 
-    def put(self, entry: Entry, durable: asyncio.Future[None] | None = None) -> None:
+    def put(self, entry: WrittenCall | News) -> None:
         """Have an entry committed."""
-        self._queue.put((entry, durable))
+        self._queue.put(entry)
 
     def stop(self) -> None:
         """Commit what was put so far, and end."""
@@ -83,68 +90,81 @@ class Writer(threading.Thread):
         unopened: Exception | None = None
         try:
             connection = open_for_writing(self._path)
-            self._known = {row[0] for row in connection.execute("SELECT hash FROM parts")}
+            self._known_parts = {row[0] for row in connection.execute("SELECT hash FROM parts")}
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             unopened = error
         with closing(connection) if connection is not None else nullcontext():
-            going = True
-            while going:
-                batch, going = self._gather()
-                if batch:
-                    failure = self._commit(connection, batch) if connection is not None else unopened
-                    self._committed(batch, failure)
+            while self._going:
+                calls = self._gather()
+                failure = unopened if connection is None else self._commit(connection, calls)
+                if calls:
+                    self._committed(calls, failure)
 
-    def _gather(self) -> tuple[list[Waiting], bool]:
-        """Whatever has come, once something has; whether more may come."""
-        batch: list[Waiting] = []
-        entry = self._queue.get()
-        while entry is not None:
-            batch.append(entry)
-            if self._queue.empty():
-                return batch, True
-            entry = self._queue.get()
-        return batch, False
-
-    def _commit(self, connection: sqlite3.Connection, batch: list[Waiting]) -> Exception | None:
+    def _gather(self) -> list[WrittenCall]:
+        """The calls that have come, once there is anything to write."""
+        calls: list[WrittenCall] = []
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            parts = self._write(connection, [entry for entry, _ in batch])
-            connection.execute("COMMIT")
+            entry = self._queue.get(timeout=_NEWS_AFTER if self._news else None)
+            pause = self._committed_at + _REST - time.monotonic()
+            if pause > 0 and entry is not None:
+                time.sleep(pause)
+            while entry is not None:
+                if isinstance(entry, WrittenCall):
+                    calls.append(entry)
+                else:
+                    self._news.append(entry)
+                entry = self._queue.get_nowait()
+            self._going = False
+        except Empty:
+            pass
+        self._committed_at = time.monotonic()
+        return calls
+
+    def _commit(self, connection: sqlite3.Connection, calls: list[WrittenCall]) -> Exception | None:
+        parts = {
+            part.hash: part for call in calls for part in call.parts if part.hash not in self._known_parts
+        }
+        news: list[News] = []
+        if not self._going or self._committed_at - self._news_at >= _NEWS_AFTER:
+            news = self._news
+        try:
+            if parts or news or len(calls) > _AT_ONCE:
+                connection.execute("BEGIN IMMEDIATE")
+                _write_parts(connection, parts.values())
+                for start in range(0, len(calls), _AT_ONCE):
+                    _write_calls(connection, calls[start : start + _AT_ONCE])
+                _write_news(connection, news)
+                connection.execute("COMMIT")
+            elif calls:
+                _write_calls(connection, calls)  # a transaction of its own
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             return error
-        self._known.update(parts)
+        self._known_parts.update(parts)
+        if news:
+            self._news, self._news_at = [], self._committed_at
         return None
 
-    def _write(self, connection: sqlite3.Connection, entries: list[Entry]) -> set[bytes]:
-        """Write entries into the open transaction; the hashes of the parts among them."""
-        calls = [entry for entry in entries if isinstance(entry, CallRecord)]
-        parts = {part.hash: part for call in calls for part in call.parts if part.hash not in self._known}
-        connection.executemany(_INSERT_PART, [_part_row(part) for part in parts.values()])
-        connection.executemany(_INSERT_CALL, [_call_row(call) for call in calls])
-        connection.executemany(_ADD_USAGE, _usage_rows(calls))
-        states = [entry for entry in entries if isinstance(entry, DialogueState)]
-        connection.executemany(_INSERT_STATE, [astuple(state) for state in states])
-        connection.executemany(_INSERT_EVENT, [entry for entry in entries if isinstance(entry, WrittenEvent)])
-        return set(parts)
+
+def _write_calls(connection: sqlite3.Connection, calls: list[WrittenCall]) -> None:
+    values = ", ".join([_CALL_VALUES] * len(calls))
+    connection.execute(
+        f"INSERT INTO calls ({CALL_COLUMNS}) VALUES {values}",  # noqa: S608  constants alone
+        [value for call in calls for value in call.row],
+    )
 
 
-def _call_row(call: CallRecord) -> tuple[object, ...]:
-    return (*call.key, *call[1:-2], compress(call.body))
+_CALL_VALUES: Final = f"({', '.join('?' * len(CALL_COLUMNS.split(',')))})"
 
 
-def _part_row(part: Part) -> tuple[object, ...]:
-    return (part.hash, part.kind, compress(msgspec.json.encode(part.content)))
+def _write_parts(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
+    rows = [(part.hash, part.kind, compress(msgspec.json.encode(part.content))) for part in parts]
+    connection.executemany(_INSERT_PART, rows)
 
 
-def _usage_rows(calls: list[CallRecord]) -> list[tuple[object, ...]]:
-    sums: dict[tuple[str, str], list[float]] = {}
-    for call in calls:
-        if not call.attempts:
-            continue  # taken over from another run, which has paid for it
-        added = (1, call.prompt_tokens, call.completion_tokens, call.attempts, call.seconds)
-        known = sums.get((call.key.role, call.model))
-        sums[call.key.role, call.model] = [*added] if known is None else [*map(add, known, added)]
-    return [(*names, *figures) for names, figures in sums.items()]
+def _write_news(connection: sqlite3.Connection, news: list[News]) -> None:
+    states = [astuple(entry) for entry in news if isinstance(entry, DialogueState)]
+    connection.executemany(_INSERT_STATE, states)
+    connection.executemany(_INSERT_EVENT, [entry for entry in news if isinstance(entry, WrittenEvent)])

@@ -13,7 +13,7 @@ import pytest
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectoryError
-from toolflow.journal.bodies import CallRecord, record_call
+from toolflow.journal.bodies import Asked, CallRecord, record_call
 from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
 from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum
@@ -165,7 +165,7 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
 def record(position: int = 0, text: str = "hello") -> CallRecord:
     asked = request(0, position)
     answered = replace(REPLY, message=Message("assistant", text))
-    return record_call(asked, request_hash(asked), answered, base=None, sent_at=0.0)
+    return record_call(Asked(asked), answered, sent_at=0.0)
 
 
 def random_text(length: int) -> str:
