@@ -27,6 +27,10 @@ class Prompts:
         folder: Folder that holds ``planner.j2``, ``user.j2``, ``assistant.j2`` and ``tool.j2``;
             None for the ones that ship with the package.
 
+    Attributes:
+        sources: The text of each role's template.
+        hashes: What stands for it in a run's fingerprint.
+
     Raises:
         UsageError: A template is missing, or is not valid Jinja.
     """
@@ -47,6 +51,7 @@ class Prompts:
         )
         environment.filters["json"] = encode_json
         self._templates: dict[PromptRole, jinja2.Template] = {}
+        self.sources: dict[PromptRole, str] = {}
         self.hashes: dict[PromptRole, str] = {}
         for role in ROLES:
             name = f"{role}.j2"
@@ -60,6 +65,7 @@ class Prompts:
                 ) from error
             except jinja2.TemplateSyntaxError as error:
                 raise UsageError(f"prompt {name}:{error.lineno}: {error.message}") from error
+            self.sources[role] = source
             self.hashes[role] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 
     def render(self, role: PromptRole, block: str, **values: Any) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
-import signal
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -16,26 +16,32 @@ import toolflow
 from toolflow.agents.cast import Troupe
 from toolflow.agents.prompts import Prompts
 from toolflow.agents.voice import RoleModel
-from toolflow.catalog.catalogue import Catalogue
+from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.fork import TakingOver, begin_fork, origin_of
 from toolflow.journal.replay import JournalledModel
-from toolflow.journal.run_directory import RunDirectory
-from toolflow.llm.chat import Sampling
+from toolflow.journal.run_directory import Earlier, RunDirectory
+from toolflow.journal.run_record import CATALOGUE, Inputs
+from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
 from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.hedge import Hedging
+from toolflow.llm.in_flight import InFlight
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
+from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
+from toolflow.summary import summarise
 from toolflow.view.display import Display
+from toolflow.watchdog import Bark, Situation, Watchdog
 
 _ALIVE_PER_PERMIT = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
@@ -57,6 +63,12 @@ class Material:
     prompts: Prompts
     notices: tuple[str, ...]
 
+    def inputs(self) -> Inputs:
+        """Catalogue and prompts as files, for the run directory."""
+        lines = b"".join(map(canonical_line, self.catalogue.tools))
+        prompts = {f"{role}.j2": source.encode() for role, source in self.prompts.sources.items()}
+        return {CATALOGUE: gzip.compress(lines, mtime=0), **prompts}
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -72,7 +84,7 @@ class Result:
 
 
 def read_material(config: RunConfig) -> Material:
-    """Read catalogue and prompts, build the graph.
+    """Read catalogue and prompts, build the graph or take it from the cache.
 
     Raises:
         CatalogueError: The catalogue cannot be read.
@@ -84,23 +96,53 @@ def read_material(config: RunConfig) -> Material:
     return Material(catalogue, _make_sampler(config, catalogue), prompts, tuple(notices))
 
 
-async def play_run(config: RunConfig, material: Material, output: Path, display: Display) -> Result:
+async def play_run(
+    config: RunConfig,
+    material: Material,
+    output: Path,
+    display: Display,
+    *,
+    fork: Path | None = None,
+    retry_failed: bool = False,
+) -> Result:
     """Begin or continue the run in a run directory, and play it until it ends.
+
+    Args:
+        config: What it is told.
+        material: What it is made from.
+        output: The run directory.
+        display: Shows it.
+        fork: Another run directory: play there, with every call from ``output`` that stays the same.
+        retry_failed: Try the dialogues again that failed while they were played.
 
     Raises:
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
     async with connect(config, os.environ, display.notice) as connection:
         spending = spending_of(config, connection)
-        with RunDirectory(output) as run:
-            continued = run.claim(*_describe(config, material, connection))
+        with RunDirectory(fork or output) as run:
+            fingerprint, facts = _describe(config, material, connection)
+            if fork is not None:
+                facts["forked_from"] = begin_fork(run, output)
+            continued = run.claim(fingerprint, facts, material.inputs)
             for notice in (*material.notices, *connection.notices):
                 display.notice(notice)
+            earlier = run.take_up(target=config.n, retry_failed=retry_failed)
             if continued:
-                display.notice(f"Continuing the run in {output}.")
+                display.notice(f"Continuing the run in {run.path}.")
+            for notice in earlier.notices():
+                display.notice(notice)
             with SqliteJournal(run.journal) as journal:
+                journal.note("continued" if continued else "began", n=config.n, retried=earlier.retried)
                 return await _play(
-                    config, material, connection, spending, run=run, journal=journal, display=display
+                    config,
+                    material,
+                    connection,
+                    spending,
+                    run=run,
+                    earlier=earlier,
+                    journal=journal,
+                    display=display,
                 )
 
 
@@ -111,10 +153,13 @@ async def _play(
     spending: Spending,
     *,
     run: RunDirectory,
+    earlier: Earlier,
     journal: SqliteJournal,
     display: Display,
 ) -> Result:
     estimator = TokenEstimator()
+    flights = InFlight()
+    connection = replace(connection, replicas=tuple(map(flights.watch, connection.replicas)))
     router = make_router(config, connection, estimator)
     budget = spending.open(estimator, journal)
     client = Client(
@@ -124,7 +169,8 @@ async def _play(
         hedging=Hedging(config.hedge) if config.hedge else None,
         fallbacks=config.fallback_models,
     )
-    model = JournalledModel(client, journal)
+    origin = TakingOver(client, origin_of(run.path)) if origin_of(run.path).exists() else None
+    model = JournalledModel(origin or client, journal)
     bus = Bus(monotonic)
     bus.watch(display.watch)
     progress = Progress(config.n, monotonic)
@@ -136,19 +182,13 @@ async def _play(
             dialogue_seconds=config.dialogue_timeout,
         ),
         sampler=material.sampler,
-        troupe=Troupe(
-            model,
-            material.prompts,
-            {role: _role_models(config, role, connection.model) for role in material.prompts.hashes},
-            connection.tool_calls,
-            config.dialogue,
-            config.seed,
-        ),
+        troupe=make_troupe(config, material, model, connection.model, connection.tool_calls),
         model=model,
         run=run,
         bus=bus,
         progress=progress,
-        labels={"rehearsal": True} if connection.rehearsal else {},
+        labels=labels(rehearsal=connection.rehearsal),
+        earlier=earlier,
     )
 
     client.on_spare = synthesis.look_for_room
@@ -161,61 +201,68 @@ async def _play(
         budget.on_exhausted = exhausted
         budget.start()
 
-    def snapshot() -> ProgressSnapshot:
-        return progress.snapshot(client.statistics(), model.replayed)
+    def replayed() -> int:
+        return model.replayed + (origin.taken if origin else 0)
 
-    earlier = run.read_summary()
+    def snapshot() -> ProgressSnapshot:
+        return progress.snapshot(client.statistics(), replayed())
+
+    def situation() -> Situation:
+        return Situation(
+            replayed(),
+            client.statistics(),
+            router.held_up(),
+            oldest=flights.oldest(),
+            usual=flights.usual,
+            recording=model.recording,
+            budgeted=budget.statistics().waiting if budget else 0,
+            failure=flights.failure,
+        )
+
+    def tell(bark: Bark) -> None:
+        display.notice(str(bark))
+        kind = "no_progress" if bark.waits else "progress_again"
+        journal.note(kind, seconds=round(bark.quiet, 1), waits=list(bark.waits))
+
+    def stop() -> None:
+        display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+        journal.note("stopping")
+        synthesis.stop()
+
+    before = run.read_summary()
     try:
-        with _stopped_by_signals(synthesis.stop, display):
-            ending = await _shown(synthesis, display, snapshot)
+        with stopped_by_signals(stop):
+            async with _beside(display.show(snapshot), Watchdog().watch(situation, tell)):
+                ending = await synthesis.play()
     finally:
         if budget is not None:
             budget.close()
-        cost = spending.cost(journal)
-        summary = _summarise(snapshot(), journal.totals(), earlier, cost=cost, rehearsal=connection.rehearsal)
+        if origin is not None:
+            origin.close()
+        summary = summarise(
+            snapshot(),
+            journal.totals().all,
+            before,
+            taken_over=origin.taken if origin else 0,
+            cost=spending.cost(journal),
+            rehearsal=connection.rehearsal,
+        )
         run.write_summary(summary)
     return Result(ending, summary)
 
 
-async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], ProgressSnapshot]) -> Ending:
-    showing = asyncio.create_task(display.show(snapshot), name="display")
+@asynccontextmanager
+async def _beside(*watchers: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Let others watch while something is done, and no longer."""
+    tasks = [asyncio.create_task(watcher) for watcher in watchers]
     try:
-        return await synthesis.play()
+        yield
     finally:
-        showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Generator[None]:
-    """First signal: let the calls in flight finish. Second: stop at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    assert task is not None
-    asked = False
-
-    def on_signal() -> None:
-        nonlocal asked
-        if asked:
+        for task in tasks:
             task.cancel()
-            return
-        asked = True
-        display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
-        stop()
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, on_signal)
-    except (NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not in this thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
@@ -249,6 +296,27 @@ def _make_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
     return GraphSampler(graph, config.seed, sizes=sizes, shapes=shapes, distractors=distractors)
 
 
+def make_troupe(
+    config: RunConfig, material: Material, model: ChatModel, default: str, style: ToolCallStyle
+) -> Troupe:
+    """What every dialogue of a run is played with.
+
+    Args:
+        config: The run's.
+        material: What it is made from.
+        model: Answers the agents' requests.
+        default: Name of the model of roles that name none.
+        style: How the assistant calls tools.
+    """
+    roles = {role: _role_models(config, role, default) for role in material.prompts.hashes}
+    return Troupe(model, material.prompts, roles, style, config.dialogue, config.seed)
+
+
+def labels(*, rehearsal: bool) -> dict[str, Any]:
+    """Metadata that every dialogue of a run carries."""
+    return {"rehearsal": True} if rehearsal else {}
+
+
 def _role_models(config: RunConfig, role: str, default: str) -> tuple[RoleModel, ...]:
     settings = dict(config.roles.items())[role]
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_tokens)
@@ -272,38 +340,3 @@ def _describe(
         "config": config.model_dump(mode="json"),
     }
     return fingerprint, facts
-
-
-def _summarise(
-    snapshot: ProgressSnapshot,
-    journalled: Mapping[str, int],
-    earlier: Mapping[str, Any],
-    *,
-    cost: float | None,
-    rehearsal: bool,
-) -> dict[str, Any]:
-    """The content of summary.json: the whole run, this process and earlier ones together."""
-    calls = snapshot.calls
-    before = earlier.get("calls", {})
-    return {
-        "dialogues": {
-            "target": snapshot.target,
-            "accepted": snapshot.accepted,
-            "rejected": snapshot.rejected,
-            "failed": snapshot.failed,
-        },
-        "reasons": snapshot.reasons,
-        "calls": {
-            "completed": journalled["calls"],
-            "failed": calls.failed + before.get("failed", 0),
-            "attempts": calls.attempts + before.get("attempts", 0),
-            "rate_limited": calls.rate_limited + before.get("rate_limited", 0),
-        },
-        "tokens": {
-            "prompt": journalled["prompt_tokens"],
-            "completion": journalled["completion_tokens"],
-        },
-        "cost_usd": None if cost is None else round(cost, 6),  # never guessed
-        "wall_s": round(snapshot.seconds + earlier.get("wall_s", 0.0), 3),
-        "rehearsal": rehearsal,
-    }

@@ -16,6 +16,9 @@ Clock = Callable[[], float]
 
 monotonic: Clock = time.monotonic
 
+wall: Clock = time.time
+"""The time of day in Unix seconds: for people to read, never to reckon with, since it jumps."""
+
 
 def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed that depends on every part and on their order, and on nothing else.

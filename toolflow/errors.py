@@ -38,6 +38,10 @@ class RunDirectoryError(ToolFlowError):
     """The run directory cannot be used: unwritable, locked, or made by another config (exit code 2)."""
 
 
+class JournalDamagedError(RunDirectoryError):
+    """The call journal cannot be read in part; what can be read is saved when the run is continued."""
+
+
 class LLMError(ToolFlowError):
     """An LLM call did not give a usable completion."""
 

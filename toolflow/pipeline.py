@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from toolflow.agents.cast import Cast, Troupe
-from toolflow.clock import derive_random
-from toolflow.dialogue.dialogue import Dialogue
-from toolflow.dialogue.scenario import Scenario, draw_scenario
+from toolflow.agents.cast import Troupe
 from toolflow.errors import LLMError, ToolFlowError, leaves
-from toolflow.graph.link import ToolSet
 from toolflow.graph.sampling import Sampler
+from toolflow.journal.reading import State
 from toolflow.journal.replay import JournalledModel
-from toolflow.journal.run_directory import RunDirectory
+from toolflow.journal.run_directory import PLAYED, Earlier, RunDirectory
 from toolflow.progress import Progress
-from toolflow.quality.checks import CHECKS, judge
 from toolflow.runtime.bus import Bus
-from toolflow.runtime.simulator import SceneFailure, Trajectory, simulate
+from toolflow.stage import Outcome, Stage
 
 Ending = Literal["target_met", "candidate_ceiling", "budget_spent", "interrupted"]
 
+_NOTHING_YET: Final = Earlier()
 _FAILURES_IN_A_ROW = 20
 _SIGNS_OF_AN_OUTAGE = frozenset({"llm_error", "crash", "deadline"})
 """So many dialogues in a row that fail for such a reason mean that going on would only use up candidates."""
@@ -48,8 +45,8 @@ class Bounds:
 class Synthesis:
     """One run, from its first dialogue to its last.
 
-    Dialogue k is begun only while accepted + alive < target, so the data set is the first ``target`` accepted
-    dialogues in index order, whatever the timing.
+    Dialogue k is begun only while fewer than ``target`` dialogues before it are accepted or alive, so the
+    data set is the first ``target`` accepted dialogues in index order, whatever the timing.
 
     Args:
         bounds: How far it may go.
@@ -60,6 +57,7 @@ class Synthesis:
         bus: Carries the events.
         progress: Is kept up to date.
         labels: Metadata that every dialogue of the run carries.
+        earlier: What earlier processes have left.
     """
 
     def __init__(
@@ -73,15 +71,14 @@ class Synthesis:
         bus: Bus,
         progress: Progress,
         labels: Mapping[str, Any],
+        earlier: Earlier = _NOTHING_YET,
     ) -> None:
         self._bounds = bounds
-        self._sampler = sampler
-        self._troupe = troupe
+        self._stage = Stage(sampler, troupe, bus, labels=labels, deadline=bounds.dialogue_seconds)
         self._model = model
         self._run = run
-        self._bus = bus
         self._progress = progress
-        self._labels = labels
+        self._earlier = earlier
         self._changed = asyncio.Event()
         self._stopped: Ending | None = None
         self._spent: Callable[[], Awaitable[None]] | None = None
@@ -122,20 +119,19 @@ class Synthesis:
 
     async def _play(self) -> Ending:
         finished = self._continue()
-        waiting = iter(index for index in range(self._bounds.candidates) if index not in finished)
+        waiting = (index for index in range(self._bounds.candidates) if index not in finished)
+        following = next(waiting, None)
         ending: Ending | None = None
         async with asyncio.TaskGroup() as group:
             tasks: set[asyncio.Task[None]] = set()
             while ending is None:
-                while self._stopped is None and self._has_room():
-                    index = next(waiting, None)
-                    if index is None:
-                        break
+                while self._stopped is None and following is not None and self._may_begin(following):
                     self._progress.alive += 1
-                    task = group.create_task(self._dialogue(index), name=f"dialogue-{index}")
+                    task = group.create_task(self._dialogue(following), name=f"dialogue-{following}")
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
-                ending = self._ending()
+                    following = next(waiting, None)
+                ending = self._ending(following)
                 if ending is None:
                     self._changed.clear()
                     await self._changed.wait()
@@ -147,111 +143,77 @@ class Synthesis:
             if self._stopped is not None:
                 for task in tasks:
                     task.cancel()
+        self._set_spare_aside()
         return ending
 
     def _continue(self) -> set[int]:
         """Take up the counts of earlier processes; the indices that need no more work."""
-        accepted, thrown_out = self._run.finished()
+        accepted, thrown_out = self._earlier.accepted, self._earlier.thrown_out
         self._progress.continue_from(len(accepted))
         for line in thrown_out:
-            self._count_thrown_out(line["stage"], line["reason"])
-        return accepted | {line["index"] for line in thrown_out}
+            self._count_thrown_out(line)
+        return {*accepted, *(line["index"] for line in thrown_out)}
 
-    def _has_room(self) -> bool:
-        alive = self._progress.alive
-        return alive < self._bounds.alive() and self._progress.accepted + alive < self._bounds.target
+    def _may_begin(self, index: int) -> bool:
+        return self._progress.alive < self._bounds.alive() and self._is_wanted(index)
 
-    def _ending(self) -> Ending | None:
-        if self._progress.accepted >= self._bounds.target and not self._progress.alive:
-            return "target_met"
-        if self._stopped is not None:
+    def _is_wanted(self, index: int) -> bool:
+        """Whether a dialogue may be among the first ``target``: those begun here all come before it."""
+        after = self._earlier.accepted_after(index)
+        return self._progress.accepted + self._progress.alive - after < self._bounds.target
+
+    def _ending(self, following: int | None) -> Ending | None:
+        if self._progress.alive:
             return self._stopped
-        return None if self._progress.alive else "candidate_ceiling"
+        wanted = following is not None and self._is_wanted(following)
+        if self._progress.accepted >= self._bounds.target and not wanted:
+            return "target_met"
+        return self._stopped or "candidate_ceiling"
+
+    def _set_spare_aside(self) -> None:
+        """A dialogue that failed and was tried again may push later ones out of the first ``target``."""
+        if self._progress.accepted > self._bounds.target:
+            self._progress.accepted -= self._run.keep_first(self._bounds.target)
 
     async def _dialogue(self, index: int) -> None:
-        """Everything that one dialogue goes through."""
+        """Play one dialogue, and put its outcome where it belongs."""
         self._model.begin(index)
         try:
-            tool_set, scenario = self._draw(index)
-            cast = Cast(self._troupe, dialogue=index, tool_set=tool_set, scenario=scenario)
-            result = await simulate(self._bus, index, cast.agents, deadline=self._bounds.dialogue_seconds)
-            if isinstance(result, SceneFailure):
-                self._fail(index, result)
+            outcome = await self._stage.play(index)
+            if outcome.accepted:
+                self._run.accept(outcome.line)
+                self._model.settle(index, "accepted")
+                self._progress.accepted += 1
             else:
-                self._judge(index, result, tool_set, scenario, cast)
+                self._throw_out(index, outcome.line)
+            self._look_for_outage(outcome)
         finally:
             self._model.end(index)
             self._progress.alive -= 1
             self._changed.set()
 
-    def _draw(self, index: int) -> tuple[ToolSet, Scenario]:
-        seed, bounds = self._troupe.seed, self._troupe.bounds
-        tool_set = self._sampler.sample(index)
-        scenario = draw_scenario(
-            derive_random(seed, index, "scenario"),
-            fewest_goals=bounds.fewest_goals,
-            most_goals=bounds.most_goals,
-        )
-        return tool_set, scenario
-
-    def _judge(
-        self, index: int, trajectory: Trajectory, tool_set: ToolSet, scenario: Scenario, cast: Cast
-    ) -> None:
-        dialogue = Dialogue(
-            index,
-            trajectory.messages,
-            cast.offered,
-            trajectory.plan,
-            {
-                "seed": self._troupe.seed,
-                "links": [link.to_json() for link in tool_set.links],
-                "distractors": [tool.function_name for tool in tool_set.distractors],
-                "scenario": asdict(scenario),
-                "models": cast.models,
-                "usage": asdict(cast.usage),
-                "repairs": cast.repairs,
-                "checks": list(CHECKS),
-                **self._labels,
-            },
-        )
-        self._failures_in_a_row = 0
-        verdict = judge(trajectory, cast.offered)
-        if verdict.accepted:
-            self._run.accept(dialogue.to_line())
-            self._progress.accepted += 1
-            return
-        self._throw_out(
-            dialogue.id,
-            index,
-            stage="checks",
-            reason=verdict.findings[0].check,
-            detail=verdict.findings[0].detail,
-            findings=[asdict(finding) for finding in verdict.findings],
-        )
-
-    def _fail(self, index: int, failure: SceneFailure) -> None:
-        where = {"traceback": failure.traceback} if failure.traceback else {}
-        self._throw_out(
-            f"d{index:07d}", index, stage="dialogue", reason=failure.reason, detail=failure.detail, **where
-        )
-        if failure.reason not in _SIGNS_OF_AN_OUTAGE:
+    def _look_for_outage(self, outcome: Outcome) -> None:
+        if outcome.accepted or outcome.line["reason"] not in _SIGNS_OF_AN_OUTAGE:
             self._failures_in_a_row = 0
             return
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
             raise LLMError(
-                f"{_FAILURES_IN_A_ROW} dialogues in a row failed, the last one because: {failure.detail}",
+                f"{_FAILURES_IN_A_ROW} dialogues in a row failed, the last one because: "
+                f"{outcome.line['detail']}",
                 hint="Nothing finished is lost. When the cause is mended, run the same command: it continues "
-                "the run. rejected.jsonl holds the details.",
+                "the run; with --retry-failed it tries the failed dialogues again, too.",
             )
 
-    def _throw_out(self, dialogue_id: str, index: int, *, stage: str, reason: str, **details: Any) -> None:
-        self._run.reject({"id": dialogue_id, "index": index, "stage": stage, "reason": reason, **details})
-        self._count_thrown_out(stage, reason)
+    def _throw_out(self, index: int, line: Mapping[str, Any]) -> None:
+        self._run.reject(line)
+        state: State = "failed" if line["stage"] == PLAYED else "rejected"
+        self._model.settle(index, state, line["stage"], line["reason"])
+        self._count_thrown_out(line)
 
-    def _count_thrown_out(self, stage: str, reason: str) -> None:
-        if stage == "checks":
-            self._progress.rejected += 1
-        else:
+    def _count_thrown_out(self, line: Mapping[str, Any]) -> None:
+        if line["stage"] == PLAYED:
             self._progress.failed += 1
-        self._progress.reasons[reason] += 1
+        else:
+            self._progress.rejected += 1
+        self._progress.reasons[line["reason"]] += 1

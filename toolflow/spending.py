@@ -40,23 +40,21 @@ class Spending:
         """The budget of what is left after earlier processes."""
         if self._bounds is None:
             return None
-        totals = journal.totals()
-        tokens = totals["prompt_tokens"] + totals["completion_tokens"]
-        return Budget(
-            self._bounds, self._prices, estimator, Spent(self.cost(journal), totals["calls"], tokens)
-        )
+        spent = journal.totals().all
+        tokens = spent.usage.prompt + spent.usage.completion
+        return Budget(self._bounds, self._prices, estimator, Spent(self.cost(journal), spent.calls, tokens))
 
     def cost(self, journal: SqliteJournal) -> float | None:
         """US dollars of the whole run; None where a price is not known."""
         picodollars = 0
-        for model, usage in journal.usage_by_model().items():
+        for model, spent in journal.totals().by_model.items():
             # Endpoints report dated names; the run's only model is then meant.
             price = self._prices.find(model) or (
                 self._prices.find(self._models[0]) if len(self._models) == 1 else None
             )
             if price is None:
                 return None
-            picodollars += price.picodollars(usage)
+            picodollars += price.picodollars(spent.usage)
         return picodollars / PICODOLLARS
 
 

@@ -51,11 +51,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [COMMAND, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             env=environment(),
-            **options,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
         )
         started.append(process)
         return process

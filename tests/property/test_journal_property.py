@@ -6,8 +6,10 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from toolflow.journal.calls import CallRecord, SqliteJournal
-from toolflow.llm.chat import CallKey
+from toolflow.dialogue.message import Message
+from toolflow.journal.bodies import Asked, record_call
+from toolflow.journal.calls import SqliteJournal
+from toolflow.llm.chat import CallKey, Completion, Request
 
 CALLS = 12
 STEP = 509
@@ -20,7 +22,9 @@ def test_a_cut_log_opens_to_a_prefix(tmp_path: Path) -> None:
     async def write() -> None:
         with SqliteJournal(live) as journal:
             for position in range(CALLS):  # each awaited, so each its own commit
-                await journal.append(CallRecord(CallKey(0, "user", position), b"0" * 16, b"{}", 1, 1))
+                request = Request(CallKey(0, "user", position), "model", ())
+                completion = Completion(Message("assistant", f"reply {position}"))
+                await journal.append(record_call(Asked(request), completion, sent_at=0.0))
             shutil.copy(live, copy)
             shutil.copy(f"{live}-wal", tmp_path / "whole-wal")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolflow.agents.cast import Troupe
@@ -22,8 +22,9 @@ from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import AuthenticationError, LLMError, PermanentLLMError
 from toolflow.graph.link import ToolSet
 from toolflow.journal.calls import MemoryJournal
+from toolflow.journal.lines import read_lines
 from toolflow.journal.replay import JournalledModel
-from toolflow.journal.run_directory import RunDirectory, read_lines
+from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Completion, Request
 from toolflow.llm.client import Client
 from toolflow.llm.gate import Gate
@@ -93,13 +94,20 @@ class Run:
         self.provider = ScriptedProvider(script)
 
     async def play(
-        self, target: int, *, candidates: int = 1000, concurrency: int = 4, stop_after: float | None = None
+        self,
+        target: int,
+        *,
+        candidates: int = 1000,
+        concurrency: int = 4,
+        stop_after: float | None = None,
+        retry_failed: bool = False,
     ) -> Ending:
         loop = asyncio.get_running_loop()
         model = JournalledModel(Client(Router.single(self.provider, Gate(concurrency))), self.journal)
         self.progress = Progress(target, loop.time)
         with RunDirectory(self.folder) as run:
             run.claim({}, {})
+            earlier = run.take_up(target=target, retry_failed=retry_failed)
             synthesis = Synthesis(
                 Bounds(target, candidates, lambda: concurrency + 1, 1e6),
                 sampler=self.sampler,
@@ -116,6 +124,7 @@ class Run:
                 bus=Bus(loop.time),
                 progress=self.progress,
                 labels={},
+                earlier=earlier,
             )
             if stop_after is not None:
                 loop.call_later(stop_after, synthesis.stop)
@@ -253,3 +262,71 @@ def test_raising_the_target_extends_the_run(tmp_path: Path) -> None:
     assert sorted(run.accepted()) == [0, 1, 3, 4, 5, 6]
     assert run.progress.accepted == 6
     assert run.progress.rejected == 1
+
+
+def test_lowering_the_target_keeps_the_first_and_raising_it_brings_the_others_back_for_nothing(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, lambda request: reply(request, leaves=request.key.dialogue == 2))
+    run_virtual(run.play(8))
+    paid = run.provider.sent
+    assert run_virtual(run.play(3)) == "target_met"
+    assert sorted(run.accepted()) == [0, 1, 3]
+    assert run.progress.accepted == 3
+    assert run_virtual(run.play(8)) == "target_met"
+    assert sorted(run.accepted()) == [0, 1, 3, 4, 5, 6, 7, 8]
+    assert run.provider.sent == paid
+
+
+class Outage:
+    """Fails the calls of some dialogues from their third on, until it is over."""
+
+    def __init__(self, dialogues: set[int]) -> None:
+        self.dialogues = dialogues
+
+    def __call__(self, request: Request) -> Completion:
+        if request.key.dialogue in self.dialogues and request.key.role == "assistant":
+            raise PermanentLLMError("refused")
+        return reply(request, leaves=request.key.dialogue % 4 == 1)
+
+
+@settings(max_examples=40)
+@given(
+    failing=st.sets(st.integers(0, 14), max_size=8),
+    target=st.integers(1, 10),
+    concurrency=st.integers(1, 7),
+    stop=st.one_of(st.none(), st.floats(0.1, 20)),
+    seed=st.integers(0, 20),
+)
+def test_retried_failures_give_the_data_set_of_a_run_without_them(
+    failing: set[int], target: int, concurrency: int, stop: float | None, seed: int
+) -> None:
+    draw = random.Random(seed)
+    with TemporaryDirectory() as folder:
+        outage = Outage(failing)
+        run = Run(Path(folder), outage, latency=lambda: draw.choice([0.0, 0.5, 3.0]))
+        run_virtual(run.play(target, concurrency=concurrency))
+        failed = {
+            line["index"] for line in read_lines(run.folder / "rejected.jsonl") if line["stage"] == "dialogue"
+        }
+        assert run.progress.failed == len(failed)
+        outage.dialogues = set()
+        sent = run.provider.sent
+        run_virtual(run.play(target, concurrency=concurrency, retry_failed=True, stop_after=stop))
+        # A retry that is stopped goes on without being asked for again.
+        assert run_virtual(run.play(target, concurrency=concurrency)) == "target_met"
+        good = [index for index in range(100) if index % 4 != 1]
+        assert sorted(run.accepted()) == good[:target]
+        assert run.progress.accepted == target
+        assert run.progress.failed == 0
+        # Planner, user: the two calls before the failure are not paid again.
+        assert run.provider.sent - sent <= 4 * len(failed)
+
+
+def test_dialogues_that_the_checks_rejected_are_not_tried_again(tmp_path: Path) -> None:
+    run = Run(tmp_path, lambda request: reply(request, leaves=request.key.dialogue < 2))
+    run_virtual(run.play(3))
+    sent = run.provider.sent
+    assert run_virtual(run.play(3, retry_failed=True)) == "target_met"
+    assert run.provider.sent == sent
+    assert run.thrown_out() == [0, 1]

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 import toolflow
-from toolflow.cli import check_links, enrich, explain, export, graph, model, provider, synth, tools, tune
+from toolflow.cli import (
+    check,
+    check_links,
+    enrich,
+    explain,
+    export,
+    graph,
+    model,
+    provider,
+    replay,
+    synth,
+    tools,
+    tune,
+)
 from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
 
 FAILURE = 1
@@ -33,6 +46,8 @@ app.add_typer(tools.app, name="tools")
 app.add_typer(graph.app, name="graph")
 app.command()(export.export)
 app.command()(explain.explain)
+app.command()(check.check)
+app.command()(replay.replay)
 app.command()(provider.provider)
 app.command()(tune.tune)
 app.add_typer(model.app, name="model")

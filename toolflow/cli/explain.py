@@ -16,23 +16,26 @@ def explain(
             help="Its id (d0000012) or index (12). Default: the first accepted one.", metavar="[ID]"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print its line as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that is known as JSON.")] = False,
 ) -> None:
-    """Show one dialogue with its plan and calls, or why it was thrown out."""
+    """Show one dialogue: its tools and plan, what was said, each LLM call and its cost, why it was dropped.
+
+    Works for accepted, rejected, failed and unfinished dialogues, also while the run goes on. Nothing is
+    asked of a model: the dialogue is played again from the journal.
+    """
+    import asyncio
+
     from rich.console import Console
 
     from toolflow.catalog.tool import encode_json
-    from toolflow.errors import RunDirectoryError
-    from toolflow.journal.run_directory import find_dialogue
-    from toolflow.view.transcript import render_dialogue, render_rejection
+    from toolflow.explanation import explain as explain_dialogue
+    from toolflow.explanation import find_index
+    from toolflow.rework import Rework
+    from toolflow.view.transcript import render_explanation
 
-    line = find_dialogue(run, dialogue)
-    if line is None:
-        wanted = f"no dialogue {dialogue}" if dialogue else "no accepted dialogue yet"
-        raise RunDirectoryError(
-            f"{run} holds {wanted}", hint="dialogues.jsonl and rejected.jsonl list what there is."
-        )
+    with Rework(run) as rework:
+        document = asyncio.run(explain_dialogue(rework, find_index(rework, dialogue)))
     if as_json:
-        typer.echo(encode_json(line))
+        typer.echo(encode_json(document))
     else:
-        Console().print(render_dialogue(line) if "messages" in line else render_rejection(line))
+        Console().print(render_explanation(document))

@@ -35,6 +35,7 @@ class DisplayKind(StrEnum):
 
 
 _WHAT = "What to make"
+_CONTINUE = "Going on with a run"
 _MODEL = "Models"
 _HOW = "How to run"
 _LIMITS = "Limits and budgets"
@@ -97,6 +98,25 @@ def synth(
             metavar="FILE",
             help="YAML with any of these settings, and a model per role.",
             rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            rich_help_panel=_CONTINUE,
+            help="Try the dialogues again that failed while they were played. They go on where they failed; "
+            "what the checks rejected stays rejected.",
+        ),
+    ] = False,
+    fork: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="NEW_RUN",
+            rich_help_panel=_CONTINUE,
+            help="Play in NEW_RUN with what is given here, taking over from the run in -o every call whose "
+            "request stays the same, at no cost; the first one that differs in a dialogue, and what follows "
+            "from it, is paid. The run in -o is left as it is.",
         ),
     ] = None,
     model: Annotated[
@@ -239,8 +259,12 @@ def synth(
 ) -> None:
     """Make a data set of tool-calling dialogues from a catalogue of tools.
 
-    The same command again continues a run that was stopped. The first Ctrl-C lets the calls in flight finish,
-    a second one stops at once; neither loses finished work.
+    The same command again continues a run that was stopped, however it was stopped: no call is paid twice
+    but those that were in flight. How it runs may change (concurrency, limits, budgets, endpoints, display),
+    and so may -n: a larger one extends the run, a smaller one keeps the first dialogues. What determines the
+    data set (seed, catalogue, prompts, models, sampler) may not; --fork makes a new run with it.
+
+    The first Ctrl-C lets the calls in flight finish, a second one stops at once; neither loses finished work.
 
     Exit codes: 0 target met, 1 failure, 2 wrong usage or configuration, 3 candidates or a budget used up,
     130 Ctrl-C.
@@ -282,6 +306,8 @@ def synth(
     code = run_synthesis(
         load_config(config, flags),
         output,
+        fork=fork,
+        retry_failed=retry_failed,
         display=display.value if display else None,
         dry_run=dry_run,
         as_json=as_json,

@@ -14,6 +14,7 @@ from rich.text import Text
 from toolflow.assembly import Material, Result, play_run, read_material
 from toolflow.catalog.tool import encode_json
 from toolflow.config import RunConfig
+from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
 from toolflow.runtime.loop import run
 from toolflow.text import one_line
@@ -31,6 +32,8 @@ def run_synthesis(
     config: RunConfig,
     output: Path,
     *,
+    fork: Path | None,
+    retry_failed: bool,
     display: Literal["live", "plain", "none"] | None,
     dry_run: bool,
     as_json: bool,
@@ -41,22 +44,25 @@ def run_synthesis(
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
     console = Console(stderr=True)
+    if fork is not None:
+        require_record(output)
     material = read_material(config)
+    folder = fork or output
     if dry_run:
-        _describe(config, material, output, as_json=as_json)
+        _describe(config, material, folder, as_json=as_json)
         return 0
     view = make_display(
-        display, console=console, title=f"{output} · {', '.join(config.model_names()) or 'default model'}"
+        display, console=console, title=f"{folder} · {', '.join(config.model_names()) or 'default model'}"
     )
     try:
-        result = run(play_run(config, material, output, view))
+        result = run(play_run(config, material, output, view, fork=fork, retry_failed=retry_failed))
     except asyncio.CancelledError:  # the second Ctrl-C
         console.print("Stopped at once. The same command continues the run.")
         return _EXIT_CODES["interrupted"]
     if as_json:
         typer.echo(encode_json(result.summary))
     else:
-        _report(result, output, console)
+        _report(result, folder, console)
     return _EXIT_CODES[result.ending]
 
 
@@ -93,6 +99,8 @@ def _report(result: Result, output: Path, console: Console) -> None:
     )
     for reason, count in result.summary["reasons"].items():
         console.print(Text(f"  {count} × {one_line(reason, 60)}"))
+    if counts["failed"]:
+        console.print("With --retry-failed the same command tries the failed ones again.")
     console.print(Text(f"Data set: {output / 'dialogues.jsonl'}"), soft_wrap=True)
     if result.ending == "interrupted":
         console.print("Stopped. The same command continues the run.")

@@ -11,6 +11,11 @@ from toolflow.dialogue.message import Message
 from toolflow.dialogue.plan import Plan
 
 
+def dialogue_id(index: int) -> str:
+    """Stable name of a dialogue in its run."""
+    return f"d{index:07d}"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialogue:
     """One finished dialogue.
@@ -32,7 +37,7 @@ class Dialogue:
     @property
     def id(self) -> str:
         """Stable name of the dialogue in its run."""
-        return f"d{self.index:07d}"
+        return dialogue_id(self.index)
 
     def to_line(self) -> dict[str, Any]:
         """The dialogue as one line of dialogues.jsonl."""

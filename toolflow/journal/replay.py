@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
 
-import msgspec
-
-from toolflow.catalog.tool import Tool
-from toolflow.dialogue.message import message_from_openai
-from toolflow.errors import RunDirectoryError
-from toolflow.journal.calls import CallJournal, CallRecord
-from toolflow.llm.chat import CallKey, ChatModel, Completion, Request, ResponseFormat, Usage
+from toolflow.clock import Clock, wall
+from toolflow.journal.bodies import Asked, CallRecord, completion_of, record_call, requests_of
+from toolflow.journal.calls import CallJournal
+from toolflow.journal.mismatch import mismatch
+from toolflow.journal.reading import State
+from toolflow.llm.chat import CallKey, ChatModel, Completion, Request
 
 
 class JournalledModel:
@@ -22,12 +19,15 @@ class JournalledModel:
     Args:
         model: Answers what the journal does not know.
         journal: Keeps completed calls.
+        clock: The time of day, taken down for the reader.
     """
 
-    def __init__(self, model: ChatModel, journal: CallJournal) -> None:
+    def __init__(self, model: ChatModel, journal: CallJournal, *, clock: Clock = wall) -> None:
         self._model = model
         self._journal = journal
+        self._clock = clock
         self._known: dict[int, Mapping[CallKey, CallRecord]] = {}
+        self._last: dict[int, dict[str, Asked]] = {}
         self._in_flight = 0
         self._draining = False
         self._drained = asyncio.Event()
@@ -35,15 +35,28 @@ class JournalledModel:
         self._recorded = asyncio.Event()
         self.replayed = 0
 
+    @property
+    def recording(self) -> int:
+        """Replies that wait to be durable."""
+        return self._recording
+
     def begin(self, dialogue: int) -> None:
         """Load what an earlier process paid for in this dialogue."""
+        self._journal.mark(dialogue, "alive")
         known = self._journal.calls_of(dialogue)
         if known:
             self._known[dialogue] = known
 
+    def settle(
+        self, dialogue: int, state: State, stage: str | None = None, reason: str | None = None
+    ) -> None:
+        """Take down what has become of a dialogue, once its line is written."""
+        self._journal.mark(dialogue, state, stage, reason)
+
     def end(self, dialogue: int) -> None:
         """Forget the dialogue."""
         self._known.pop(dialogue, None)
+        self._last.pop(dialogue, None)
 
     async def complete(self, request: Request) -> Completion:
         """Answer a request.
@@ -54,37 +67,44 @@ class JournalledModel:
         """
         known = self._known.get(request.key.dialogue)
         record = known.get(request.key) if known else None
-        digest = request_hash(request)
+        asked = Asked(request, self._base_of(request))
         if record is not None:
-            if record.request_hash != digest:
-                raise RunDirectoryError(
-                    f"dialogue {request.key.dialogue}: the journal holds another request for "
-                    f"{request.key.role} call {request.key.position}",
-                    hint="A prompt, a tool, the code or the configuration has changed since the run began. "
-                    "Put it back, or start a new run with another -o RUN.",
-                )
+            if record.request_hash != asked.hash:
+                assert known is not None
+                raise mismatch(requests_of(known, self._journal.part)[request.key], request)
             self.replayed += 1
-            return _completion(record)
+            self._recorded_last(asked)
+            return completion_of(record)
         if self._draining:
             await asyncio.Future()  # no new calls: wait to be cancelled
         self._in_flight += 1
         try:
             completion = await self._model.complete(request)
-            await self._record(_record(request.key, digest, completion))
+            await self._record(asked, completion)
         finally:
             self._in_flight -= 1
             if self._draining and self._in_flight == 0:
                 self._drained.set()
         return completion
 
-    async def _record(self, record: CallRecord) -> None:
+    async def _record(self, asked: Asked, completion: Completion) -> None:
+        sent_at = self._clock() - completion.delivery.seconds
+        self._recorded_last(asked)
         self._recording += 1
         try:
-            await self._journal.append(record)
+            await self._journal.append(record_call(asked, completion, sent_at=sent_at))
         finally:
             self._recording -= 1
             if not self._recording:
                 self._recorded.set()
+
+    def _base_of(self, request: Request) -> Asked | None:
+        """The role's last recorded request, if it comes before this one: bases never go round in a circle."""
+        last = self._last.get(request.key.dialogue, {}).get(request.key.role)
+        return last if last is not None and last.request.key.position < request.key.position else None
+
+    def _recorded_last(self, asked: Asked) -> None:
+        self._last.setdefault(asked.request.key.dialogue, {})[asked.request.key.role] = asked
 
     async def flush(self) -> None:
         """Return once every completion that has come is durable."""
@@ -97,64 +117,3 @@ class JournalledModel:
         self._draining = True
         if self._in_flight:
             await self._drained.wait()
-
-
-def request_hash(request: Request) -> bytes:
-    """16 bytes that change with anything the model is told."""
-    content: list[Any] = [
-        request.model,
-        [
-            (message.role, message.content, message.tool_calls, message.tool_call_id)
-            for message in request.messages
-        ],
-        [_digest_of_tool(tool) for tool in request.tools],
-        request.tool_choice,
-        _digest_of_format(request.response_format) if request.response_format else None,
-        request.sampling,
-        request.seed,
-    ]
-    return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
-
-
-_digests: Final[dict[int, tuple[object, bytes]]] = {}
-_MOST_DIGESTS: Final = 8192
-"""By identity, for tools and schemas never change. The object is kept too, so that its id stays its own."""
-
-
-def _digest_of_tool(tool: Tool) -> bytes:
-    known = _digests.get(id(tool))
-    return known[1] if known else _digest(tool, [tool.function_name, tool.description, tool.parameters])
-
-
-def _digest_of_format(response_format: ResponseFormat) -> list[Any]:
-    schema = response_format.schema
-    known = _digests.get(id(schema))
-    return [response_format.name, known[1] if known else _digest(schema, schema)]
-
-
-def _digest(thing: object, content: object) -> bytes:
-    digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
-    if len(_digests) >= _MOST_DIGESTS:
-        del _digests[next(iter(_digests))]
-    _digests[id(thing)] = (thing, digest)
-    return digest
-
-
-def _record(key: CallKey, digest: bytes, completion: Completion) -> CallRecord:
-    reply = {
-        "message": completion.message.to_openai(),
-        "finish_reason": completion.finish_reason,
-        "model": completion.model,
-    }
-    usage = completion.usage
-    return CallRecord(key, digest, msgspec.json.encode(reply), usage.prompt, usage.completion)
-
-
-def _completion(record: CallRecord) -> Completion:
-    reply = msgspec.json.decode(record.reply)
-    return Completion(
-        message_from_openai(reply["message"]),
-        reply["finish_reason"],
-        Usage(record.prompt_tokens, record.completion_tokens),
-        reply["model"],
-    )

@@ -1,20 +1,78 @@
-"""The run directory: the fingerprint of a run, its data set, and what was thrown out."""
+"""The run directory: the data set of a run, and what was thrown out, in the hands of one process."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import msgspec
 
 from toolflow.errors import RunDirectoryError
+from toolflow.journal.lines import (
+    append_line,
+    keep_lines,
+    open_appending,
+    replace_file,
+    replace_json,
+    scan_accepted,
+    scan_thrown_out,
+)
+from toolflow.journal.run_record import (
+    InputsReader,
+    RunRecord,
+    differences,
+    read_record,
+    write_inputs,
+    write_record,
+)
 
-FORMAT: Final = 1
-"""Version of the run directory's layout."""
+PLAYED = "dialogue"
+"""The stage of a dialogue that failed while it was played; what the checks reject has another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What earlier processes have left of a run.
+
+    Attributes:
+        accepted: Indices of the accepted dialogues, ascending.
+        thrown_out: Lines of rejected.jsonl.
+        spare: Accepted dialogues beyond the target, which left dialogues.jsonl; the journal keeps them.
+        damaged: Lines that could not be read, or stood there twice; the journal replaces them.
+        retried: Failed dialogues that are tried again.
+    """
+
+    accepted: Sequence[int] = ()
+    thrown_out: Sequence[Mapping[str, Any]] = ()
+    spare: int = 0
+    damaged: int = 0
+    retried: int = 0
+
+    def notices(self) -> Iterator[str]:
+        """What the user should know, a sentence or two each."""
+        if self.damaged:
+            yield (
+                f"{self.damaged} damaged or doubled lines were taken out of the run's files; those dialogues "
+                "are replayed from the journal, at no cost."
+            )
+        if self.spare:
+            yield (
+                f"{self.spare} accepted dialogues are more than the {len(self.accepted)} wanted: the first "
+                "ones stay, the others leave dialogues.jsonl. The journal keeps them: a larger -n brings "
+                "them back at no cost."
+            )
+        if self.retried:
+            yield f"{self.retried} failed dialogues are tried again."
+
+    def accepted_after(self, index: int) -> int:
+        """How many accepted dialogues come after one."""
+        return len(self.accepted) - bisect_right(self.accepted, index)
 
 
 class RunDirectory:
@@ -30,6 +88,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._open = contextlib.ExitStack()
+        self._files: dict[Path, BinaryIO] = {}
 
     @property
     def journal(self) -> Path:
@@ -47,8 +106,6 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock()
-            self._accepted_file = self._open.enter_context(_appending(self.dialogues))
-            self._rejected_file = self._open.enter_context(_appending(self.rejected))
         except OSError as error:
             self._open.close()
             raise RunDirectoryError(
@@ -63,14 +120,18 @@ class RunDirectory:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close_files()
         self._open.close()
 
-    def claim(self, fingerprint: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    def claim(
+        self, fingerprint: Mapping[str, Any], facts: Mapping[str, Any], inputs: InputsReader = dict
+    ) -> bool:
         """Write run.json, or check that it was written by an equal run.
 
         Args:
             fingerprint: Everything that determines the data set; must be equal to continue the run.
             facts: How the run is carried out; kept for the reader and free to change.
+            inputs: What the run is made from; asked for when a run begins, or to tell how it differs.
 
         Returns:
             Whether the run was begun before.
@@ -78,30 +139,99 @@ class RunDirectory:
         Raises:
             RunDirectoryError: The folder holds a run with another fingerprint, or something else.
         """
-        path = self.path / "run.json"
         wanted = msgspec.json.decode(msgspec.json.encode(fingerprint))
-        known = self._known_fingerprint(path)
-        if known is not None and known != wanted:
-            differences = "\n".join(f"  {line}" for line in _differences(known, wanted))
+        known = read_record(self.path)
+        if known is None:
+            if any(path.exists() and path.stat().st_size for path in (self.dialogues, self.rejected)):
+                raise RunDirectoryError(
+                    f"{self.path} holds dialogues but no run.json", hint="Choose another folder with -o RUN."
+                )
+            write_inputs(self.path, inputs())
+        elif known.fingerprint != wanted:
+            lines = "\n".join(f"  {line}" for line in self._told(known, wanted, inputs))
             raise RunDirectoryError(
-                f"{self.path} holds a run with another configuration:\n{differences}",
-                hint="Give the earlier configuration to continue that run, or another -o RUN.",
+                f"{self.path} holds a run with another configuration (there → here):\n{lines}",
+                hint="Give the earlier configuration to continue that run. For a run with this one, give "
+                "--fork NEW_RUN, which takes over every call that stays the same, or another -o RUN.",
             )
-        document = {"format": FORMAT, "fingerprint": fingerprint, **facts}
-        _write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+        origin = {} if known is None else {"forked_from": known.facts.get("forked_from")}
+        write_record(self.path, RunRecord(wanted, {**facts, **{k: v for k, v in origin.items() if v}}))
         return known is not None
 
-    def finished(self) -> tuple[set[int], list[Mapping[str, Any]]]:
-        """Indices of the accepted dialogues, and the lines of rejected.jsonl."""
-        return set(_indices(self.dialogues)), list(read_lines(self.rejected))
+    def _told(self, known: RunRecord, wanted: Mapping[str, Any], inputs: InputsReader) -> list[str]:
+        return differences(self.path, known.fingerprint, wanted, inputs())
+
+    def take_up(self, *, target: int, retry_failed: bool = False) -> Earlier:
+        """Bring the files of earlier processes into order, and tell what they hold.
+
+        Afterwards each dialogue has one line at most, and the accepted ones are the first ``target`` in index
+        order. A dialogue that loses its line is replayed from the journal as soon as it is wanted again.
+
+        Args:
+            target: Accepted dialogues wanted.
+            retry_failed: Take out the lines of dialogues that failed while they were played.
+
+        Raises:
+            RunDirectoryError: A file cannot be read or rewritten.
+        """
+        self._close_files()
+        try:
+            accepted, thrown_out = scan_accepted(self.dialogues), scan_thrown_out(self.rejected)
+        except OSError as error:
+            raise RunDirectoryError(f"{self.path}: {error.strerror or error}") from error
+        first = set(sorted(line.index for line in accepted.lines)[:target])
+        kept = [line for line in accepted.lines if line.index in first]
+        known = {line.index for line in accepted.lines}
+        left = [line for line in thrown_out.lines if line.index not in known]
+        damaged = accepted.damaged + thrown_out.damaged + len(thrown_out.lines) - len(left)
+        staying = [line for line in left if not (retry_failed and line.content["stage"] == PLAYED)]
+        if accepted.damaged or len(kept) < len(accepted.lines):
+            keep_lines(self.dialogues, kept)
+        if thrown_out.damaged or len(staying) < len(thrown_out.lines):
+            keep_lines(self.rejected, staying)
+        for path in (self.dialogues, self.rejected):
+            self._file(path)  # is there from the start, if empty
+        return Earlier(
+            sorted(first),
+            [line.content for line in staying],
+            spare=len(accepted.lines) - len(kept),
+            damaged=damaged,
+            retried=len(left) - len(staying),
+        )
+
+    def keep_first(self, target: int) -> int:
+        """Take accepted dialogues beyond the first ``target`` in index order out of dialogues.jsonl.
+
+        Returns:
+            How many. The journal keeps them: they come back at no cost when more are wanted.
+
+        Raises:
+            RunDirectoryError: The file cannot be read or rewritten.
+        """
+        return self.take_up(target=target).spare
+
+    def rewrite(self, accepted: Iterable[bytes], thrown_out: Iterable[bytes]) -> None:
+        """Write both files anew, each at once.
+
+        Args:
+            accepted: The lines of dialogues.jsonl; may come from the old file.
+            thrown_out: The lines of rejected.jsonl; likewise.
+
+        Raises:
+            RunDirectoryError: A file cannot be written.
+        """
+        self._close_files()
+        # In this order: a dialogue that had to leave dialogues.jsonl is never without its reason.
+        replace_file(self.rejected, thrown_out)
+        replace_file(self.dialogues, accepted)
 
     def accept(self, line: Mapping[str, Any]) -> None:
         """Append one accepted dialogue."""
-        self._append(self._accepted_file, line)
+        append_line(self._file(self.dialogues), line)
 
     def reject(self, line: Mapping[str, Any]) -> None:
         """Append one dialogue that was rejected or failed."""
-        self._append(self._rejected_file, line)
+        append_line(self._file(self.rejected), line)
 
     def read_summary(self) -> dict[str, Any]:
         """The summary that an earlier process left; empty where there is none that can be read."""
@@ -111,34 +241,23 @@ class RunDirectory:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json anew."""
-        _write_whole(
-            self.path / "summary.json", msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
-        )
+        replace_json(self.path / "summary.json", summary)
 
-    def _append(self, file: BinaryIO, line: Mapping[str, Any]) -> None:
-        try:
-            _write_line(file, msgspec.json.encode(line) + b"\n")
-        except OSError as error:
-            raise RunDirectoryError(
-                f"{file.name}: {error.strerror or error}",
-                hint="Free some disk space, then run the same command again: it continues the run.",
-            ) from error
-
-    def _known_fingerprint(self, path: Path) -> dict[str, Any] | None:
-        if not path.exists():
-            if self.dialogues.stat().st_size:
+    def _file(self, path: Path) -> BinaryIO:
+        file = self._files.get(path)
+        if file is None:
+            try:
+                file = self._files[path] = open_appending(path)
+            except OSError as error:
                 raise RunDirectoryError(
-                    f"{self.path} holds dialogues but no run.json", hint="Choose another folder with -o RUN."
-                )
-            return None
-        try:
-            document = msgspec.json.decode(path.read_bytes())
-            fingerprint: dict[str, Any] = document["fingerprint"]
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise RunDirectoryError(
-                f"{path} is not the run.json of a run: {error}", hint="Choose another folder with -o RUN."
-            ) from error
-        return fingerprint
+                    f"{path}: {error.strerror or error}", hint="Choose another folder with -o RUN."
+                ) from error
+        return file
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
     def _lock(self) -> None:
         try:
@@ -160,111 +279,3 @@ class RunDirectory:
         file.truncate(0)
         file.write(b"%d\n" % os.getpid())
         file.flush()
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a JSONL file, one at a time; a file that is not there has none.
-
-    Raises:
-        RunDirectoryError: A line is no JSON object.
-    """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError as error:
-                raise RunDirectoryError(f"{path}:{number}: {error}") from error
-
-
-class _Metadata(msgspec.Struct):
-    index: int
-
-
-class _Indexed(msgspec.Struct):
-    metadata: _Metadata
-
-
-def _indices(path: Path) -> Iterator[int]:
-    """Dialogue index of each line; nothing else of it is decoded."""
-    decoder = msgspec.json.Decoder(_Indexed)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield decoder.decode(line).metadata.index
-            except msgspec.MsgspecError as error:
-                raise RunDirectoryError(f"{path}:{number}: not a dialogue: {error}") from error
-
-
-def find_dialogue(run: Path, wanted: str | None) -> dict[str, Any] | None:
-    """A line of dialogues.jsonl or rejected.jsonl by id or index; the first accepted one where none is named.
-
-    Raises:
-        RunDirectoryError: The folder holds no run.
-    """
-    if not (run / "run.json").exists():
-        raise RunDirectoryError(f"{run} holds no run", hint="Name the folder given to toolflow synth -o.")
-    if wanted is not None and wanted.isdigit():
-        wanted = f"d{int(wanted):07d}"
-    for name in ("dialogues.jsonl", "rejected.jsonl") if wanted else ("dialogues.jsonl",):
-        for line in read_lines(run / name):
-            if wanted is None or line["id"] == wanted:
-                return line
-    return None
-
-
-def _appending(path: Path) -> BinaryIO:
-    """Open a JSONL file for appending, without buffering; a last line that was torn by a crash is cut off."""
-    file = path.open("a+b", buffering=0)
-    end = size = file.tell()
-    while end:
-        start = max(0, end - 65_536)
-        file.seek(start)
-        newline = (file.read(end - start) or b"").rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        file.truncate(end)
-    return file
-
-
-def _write_line(file: BinaryIO, line: bytes) -> None:
-    """Write all of a line or nothing: a nearly full disk takes a part of it without an error."""
-    before = os.fstat(file.fileno()).st_size
-    rest = memoryview(line)
-    try:
-        while rest:
-            rest = rest[file.write(rest) :]
-    except BaseException:
-        with contextlib.suppress(OSError):
-            file.truncate(before)
-        raise
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Replace a file so that readers see the old content or the new, never a part."""
-    beside = path.with_suffix(".tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        raise RunDirectoryError(
-            f"{path}: {error.strerror or error}",
-            hint="Free some disk space, then run the same command again: it continues the run.",
-        ) from error
-
-
-def _differences(known: object, wanted: object, where: str = "") -> Iterator[str]:
-    if isinstance(known, dict) and isinstance(wanted, dict):
-        for key in sorted(known.keys() | wanted.keys()):
-            yield from _differences(known.get(key), wanted.get(key), f"{where}.{key}" if where else key)
-    elif known != wanted:
-        yield f"{where}: {_short(known)} there, {_short(wanted)} here"
-
-
-def _short(value: object) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 from types import TracebackType
-from typing import Protocol
+from typing import Literal, Protocol
 
 from toolflow.clock import Clock, monotonic
 from toolflow.llm.adaptive import AdaptiveConcurrency
@@ -52,6 +52,19 @@ class GateStatistics:
     in_flight: int
     waiting: int
     changes: tuple[LimitChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Holdup:
+    """What keeps the next attempt waiting.
+
+    Attributes:
+        cause: All permits are taken, the endpoint does not answer, or its rate limits are used up.
+        seconds: Until it may go, by what is known now; infinite where that is not known.
+    """
+
+    cause: Literal["concurrency", "breaker", "rate_limit"]
+    seconds: float
 
 
 class Lease(Protocol):
@@ -147,6 +160,19 @@ class Gate:
     def load(self) -> int:
         """Attempts in flight or waiting."""
         return self._in_flight + self._waiting
+
+    def held_up(self) -> Holdup | None:
+        """What keeps the head of the queue waiting; None where nothing waits."""
+        now = self._clock()
+        request = next((entry[2] for entry in self._queue if not entry[3].done()), None)
+        if request is None:
+            return None
+        if self._in_flight >= self._concurrency.limit:
+            return Holdup("concurrency", inf)
+        pause = 0.0 if self._breaker is None else self._breaker.wait(now)
+        if pause > 0.0:
+            return Holdup("breaker", pause)
+        return Holdup("rate_limit", self._wait(request, now))
 
     def turn_away(self) -> None:
         """Send the waiting elsewhere."""

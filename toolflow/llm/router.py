@@ -10,7 +10,7 @@ from toolflow.clock import Clock, derive_seed, monotonic
 from toolflow.llm.breaker import AMONG_SEVERAL, Breaker, State
 from toolflow.llm.chat import Request
 from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange, checked
-from toolflow.llm.gate import Gate
+from toolflow.llm.gate import Gate, Holdup
 
 if TYPE_CHECKING:
     from toolflow.llm.client import Provider
@@ -219,6 +219,13 @@ class Router:
                 )
             )
         return tuple(found)
+
+    def held_up(self) -> list[tuple[str, int, Holdup]]:
+        """Where attempts wait for a permit: the endpoint, how many there are, what keeps them waiting."""
+        found = (
+            (post.replica.name, gate.waiting, gate.held_up()) for post in self._posts for gate in post.gates
+        )
+        return [(name, waiting, holdup) for name, waiting, holdup in found if holdup is not None]
 
     def changes(self) -> tuple[LimitChange, ...]:
         """The last changes of concurrency limits, oldest first."""

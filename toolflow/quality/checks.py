@@ -17,6 +17,8 @@ from toolflow.dialogue.message import Message
 from toolflow.runtime.simulator import Trajectory
 
 ToolsByName = Mapping[str, Tool]
+Problem = tuple[int | None, str]
+"""Place of the message, and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,12 @@ class Finding:
     Attributes:
         check: The check that found it; the reason under which it is counted.
         detail: What and where, in a sentence.
+        place: Of the message that it is about, in the trajectory; None where it is about the whole.
     """
 
     check: str
     detail: str
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,14 @@ def judge(trajectory: Trajectory, tools: Sequence[Tool]) -> Verdict:
     by_name = {tool.function_name: tool for tool in tools}
     return Verdict(
         tuple(
-            Finding(name, detail) for name, check in CHECKS.items() for detail in check(trajectory, by_name)
+            Finding(name, detail, place)
+            for name, check in CHECKS.items()
+            for place, detail in check(trajectory, by_name)
         )
     )
 
 
-def _role_order(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]:
+def _role_order(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[Problem]:
     """user, then assistant; calls are followed by their results; the assistant has the last word."""
     follows = {
         "start": {"user"},
@@ -65,33 +71,33 @@ def _role_order(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]:
     before = "start"
     for place, message in enumerate(trajectory.messages):
         if message.role not in follows[before]:
-            yield f"message {place}: {message.role} after {before}"
+            yield place, f"message {place}: {message.role} after {before}"
         if message.role != "tool" and not message.content and not message.tool_calls:
-            yield f"message {place}: the {message.role} says nothing"
+            yield place, f"message {place}: the {message.role} says nothing"
         before = "calling" if message.tool_calls else message.role
     if before != "assistant":
-        yield f"the dialogue ends with {before}"
+        yield len(trajectory.messages) - 1, f"the dialogue ends with {before}"
 
 
-def _known_tool(trajectory: Trajectory, tools: ToolsByName) -> Iterator[str]:
-    for message in trajectory.messages:
+def _known_tool(trajectory: Trajectory, tools: ToolsByName) -> Iterator[Problem]:
+    for place, message in enumerate(trajectory.messages):
         for call in message.tool_calls:
             if call.name not in tools:
-                yield f"{call.id} calls {call.name!r}, which was not offered"
+                yield place, f"{call.id} calls {call.name!r}, which was not offered"
 
 
-def _call_format(trajectory: Trajectory, tools: ToolsByName) -> Iterator[str]:
-    for message in trajectory.messages:
+def _call_format(trajectory: Trajectory, tools: ToolsByName) -> Iterator[Problem]:
+    for place, message in enumerate(trajectory.messages):
         for call in message.tool_calls:
             arguments = call.decoded()
             if arguments is None:
-                yield f"{call.id}: the arguments are not a JSON object"
+                yield place, f"{call.id}: the arguments are not a JSON object"
             elif call.name in tools:
                 for problem in tools[call.name].argument_problems(arguments):
-                    yield f"{call.id} ({call.name}): {problem}"
+                    yield place, f"{call.id} ({call.name}): {problem}"
 
 
-def _answered_once(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]:
+def _answered_once(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[Problem]:
     open_calls: list[str] = []
     seen: set[str] = set()
     for place, message in enumerate(trajectory.messages):
@@ -99,44 +105,45 @@ def _answered_once(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]
             if message.tool_call_id in open_calls:
                 open_calls.remove(message.tool_call_id)
             else:
-                yield f"message {place} answers {message.tool_call_id!r}, which is not an open call"
+                yield place, f"message {place} answers {message.tool_call_id!r}, which is not an open call"
             continue
         if open_calls:
-            yield f"unanswered before message {place}: {', '.join(open_calls)}"
+            yield place, f"unanswered before message {place}: {', '.join(open_calls)}"
         open_calls = [call.id for call in message.tool_calls]
         for call_id in open_calls:
             if call_id in seen:
-                yield f"the call id {call_id!r} is used twice"
+                yield place, f"the call id {call_id!r} is used twice"
             seen.add(call_id)
     if open_calls:
-        yield f"unanswered at the end: {', '.join(open_calls)}"
+        yield len(trajectory.messages) - 1, f"unanswered at the end: {', '.join(open_calls)}"
 
 
-def _result_format(trajectory: Trajectory, tools: ToolsByName) -> Iterator[str]:
+def _result_format(trajectory: Trajectory, tools: ToolsByName) -> Iterator[Problem]:
     names = {call.id: call.name for message in trajectory.messages for call in message.tool_calls}
-    for message in trajectory.messages:
+    for place, message in enumerate(trajectory.messages):
         tool = tools.get(names.get(message.tool_call_id or "", ""))
         if message.role != "tool" or tool is None:
             continue
         try:
             result = msgspec.json.decode(message.content)
         except msgspec.DecodeError:
-            yield f"{message.tool_call_id} ({tool.function_name}): the result is not JSON"
+            yield place, f"{message.tool_call_id} ({tool.function_name}): the result is not JSON"
             continue
         for problem in tool.result_problems(result):
-            yield f"{message.tool_call_id} ({tool.function_name}): {problem}"
+            yield place, f"{message.tool_call_id} ({tool.function_name}): {problem}"
 
 
-def _whole_plan(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]:
+def _whole_plan(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[Problem]:
     opened, planned = len(trajectory.goal_starts), len(trajectory.plan.goals)
     if trajectory.ended != "completed" or opened < planned:
-        yield f"{opened} of {planned} goals were taken up; the dialogue ended by {trajectory.ended}"
+        yield None, f"{opened} of {planned} goals were taken up; the dialogue ended by {trajectory.ended}"
 
 
-def _tool_turns(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[str]:
+def _tool_turns(trajectory: Trajectory, _tools: ToolsByName) -> Iterator[Problem]:
     for place, goal in enumerate(trajectory.plan.goals):
         if goal.kind == "tool" and not _calls_of_goal(trajectory, place):
-            yield f"goal {place + 1} needs a tool and none was called: {goal.request[:120]}"
+            opening = trajectory.goal_starts[place]
+            yield opening, f"goal {place + 1} needs a tool and none was called: {goal.request[:120]}"
 
 
 def _calls_of_goal(trajectory: Trajectory, place: int) -> bool:
@@ -148,7 +155,7 @@ def _calls_of_goal(trajectory: Trajectory, place: int) -> bool:
     return any(message.tool_calls for message in span)
 
 
-CHECKS: Final[Mapping[str, Callable[[Trajectory, ToolsByName], Iterator[str]]]] = {
+CHECKS: Final[Mapping[str, Callable[[Trajectory, ToolsByName], Iterator[Problem]]]] = {
     "role_order": _role_order,
     "unknown_tool": _known_tool,
     "call_format": _call_format,

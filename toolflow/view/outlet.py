@@ -27,9 +27,13 @@ class Outlet:
 
     def drawn(self, draw: Callable[[], object]) -> str:
         """What the console would write while it draws."""
-        with self._console.capture() as captured:
-            draw()
-        return captured.get()
+        try:
+            with self._console.capture() as captured:
+                draw()
+            return captured.get()
+        except OSError:  # what an earlier write has left in the file's own buffer cannot be written
+            self._console.quiet = True
+            return ""
 
     async def write(self, text: str) -> None:
         """Write, and wait until it is written; after a cancellation it may still be written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
-from toolflow.errors import PermanentLLMError, RunDirectoryError
-from toolflow.journal import calls
-from toolflow.journal.calls import CallJournal, CallRecord, MemoryJournal, SqliteJournal
-from toolflow.journal.replay import JournalledModel, request_hash
+from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectoryError
+from toolflow.journal.bodies import Asked, CallRecord, record_call
+from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
+from toolflow.journal.digest import request_hash
+from toolflow.journal.reading import JournalReader, Sum
+from toolflow.journal.replay import JournalledModel
+from toolflow.journal.schema import open_for_writing
 from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Usage
 from toolflow.runtime.testing import run_virtual
 
@@ -54,16 +58,16 @@ def test_a_completed_call_is_not_paid_twice(tmp_path: Path) -> None:
 def test_many_calls_at_once_are_all_kept(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
 
-    async def process() -> dict[str, int]:
+    async def process() -> Sum:
         with SqliteJournal(path) as journal:
             model = JournalledModel(Counted(), journal)
             async with asyncio.TaskGroup() as group:
                 for dialogue in range(50):
                     for position in range(10):
                         group.create_task(model.complete(request(dialogue, position)))
-            return journal.totals()
+            return journal.totals().all
 
-    assert asyncio.run(process()) == {"calls": 500, "prompt_tokens": 6000, "completion_tokens": 2500}
+    assert asyncio.run(process()) == Sum(500, Usage(6000, 2500), attempts=500)
 
 
 def test_a_call_is_durable_before_it_is_answered(tmp_path: Path) -> None:
@@ -145,7 +149,7 @@ def test_the_hash_sees_what_the_model_is_told(change: str) -> None:
 def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"not a database, and long enough to be looked at" * 40)
-    with pytest.raises(RunDirectoryError, match=r"journal\.sqlite: file is not a database"):
+    with pytest.raises(RunDirectoryError, match=r"journal\.sqlite is damaged: file is not a database"):
         SqliteJournal(path)
 
 
@@ -158,8 +162,15 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
         SqliteJournal(path)
 
 
-def record(position: int = 0, reply: bytes = b"{}") -> CallRecord:
-    return CallRecord(CallKey(0, "user", position), b"0" * 16, reply, 1, 1)
+def record(position: int = 0, text: str = "hello") -> CallRecord:
+    asked = request(0, position)
+    answered = replace(REPLY, message=Message("assistant", text))
+    return record_call(Asked(asked), answered, sent_at=0.0)
+
+
+def random_text(length: int) -> str:
+    """Text that cannot be compressed by much."""
+    return random.Random(length).randbytes(length // 2).hex()
 
 
 def _appended(journal: SqliteJournal, *records: CallRecord) -> list[object]:
@@ -180,7 +191,7 @@ def test_callers_are_told_when_the_writer_cannot_open(
     def refuse(path: Path) -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr(calls, "_open", refuse)
+    monkeypatch.setattr("toolflow.journal.writer.open_for_writing", refuse)
     results = _appended(journal, record(0), record(1))
     assert [type(result) for result in results] == [RunDirectoryError] * 2
 
@@ -193,15 +204,15 @@ def test_callers_are_told_what_sqlite_does_not_foresee(tmp_path: Path) -> None:
 
 def test_callers_are_told_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = SqliteJournal(tmp_path / "journal.sqlite")
-    really_open = calls._open  # pyright: ignore[reportPrivateUsage]
 
     def nearly_full(path: Path) -> sqlite3.Connection:
-        connection = really_open(path)
-        connection.execute("PRAGMA max_page_count = 4")
+        connection = open_for_writing(path)
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
         return connection
 
-    monkeypatch.setattr(calls, "_open", nearly_full)
-    (full,) = _appended(journal, record(reply=b"x" * 100_000))
+    monkeypatch.setattr("toolflow.journal.writer.open_for_writing", nearly_full)
+    (full,) = _appended(journal, record(text=random_text(100_000)))
     assert isinstance(full, RunDirectoryError)
     assert "full" in str(full)
 
@@ -246,12 +257,15 @@ def test_the_hash_sees_tools_and_schemas() -> None:
 def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     assert (
-        _appended(SqliteJournal(path), *(record(position, b"{}" * 500) for position in range(50)))
+        _appended(SqliteJournal(path), *(record(position, random_text(900)) for position in range(50)))
         == [None] * 50
     )
     content = bytearray(path.read_bytes())
-    content[8192:] = b"\xff" * (len(content) - 8192)  # the root of the table stays whole
+    content[-40_000:] = b"\xff" * 40_000
     path.write_bytes(content)
-    with pytest.raises(RunDirectoryError, match=r"journal\.sqlite: .*malformed") as caught:
-        SqliteJournal(path).totals()
-    assert "damaged" in str(caught.value.hint)
+    with (
+        pytest.raises(JournalDamagedError, match=r"journal\.sqlite is damaged") as caught,
+        JournalReader(path) as journal,
+    ):
+        journal.calls(0)
+    assert "same command" in str(caught.value.hint)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.run_directory import RunDirectory, read_lines
+from toolflow.journal.lines import read_lines
+from toolflow.journal.run_directory import RunDirectory
+from toolflow.journal.run_record import CATALOGUE, Inputs
 
 
 def line(index: int) -> dict[str, object]:
@@ -22,9 +26,10 @@ def test_an_equal_run_is_continued(tmp_path: Path) -> None:
         run.reject({"id": "d0000001", "index": 1, "stage": "checks", "reason": "role_order"})
     with RunDirectory(tmp_path / "run") as run:
         assert run.claim({"seed": 1}, {"n": 10})
-        accepted, thrown_out = run.finished()
-    assert accepted == {0}
-    assert [entry["index"] for entry in thrown_out] == [1]
+        earlier = run.take_up(target=10)
+    assert earlier.accepted == [0]
+    assert [entry["index"] for entry in earlier.thrown_out] == [1]
+    assert earlier.damaged == earlier.spare == earlier.retried == 0
 
 
 def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
@@ -32,7 +37,7 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) ->
         run.claim({"seed": 1, "sampler": {"kind": "graph"}}, {})
     with (
         RunDirectory(tmp_path) as run,
-        pytest.raises(RunDirectoryError, match=r'sampler\.kind: "graph" there, "random" here'),
+        pytest.raises(RunDirectoryError, match=r'sampler\.kind: "graph" → "random"'),
     ):
         run.claim({"seed": 1, "sampler": {"kind": "random"}}, {})
 
@@ -44,7 +49,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     with (tmp_path / "dialogues.jsonl").open("ab") as file:
         file.write(b'{"id": "d0000001", "metad')
     with RunDirectory(tmp_path) as run:
-        assert run.finished()[0] == {0}
+        assert run.take_up(target=9).accepted == [0]
         run.accept(line(2))
     assert [entry["id"] for entry in read_lines(tmp_path / "dialogues.jsonl")] == ["d0000000", "d0000002"]
 
@@ -101,11 +106,89 @@ def test_a_line_that_does_not_fit_leaves_no_part_of_it(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert run.dialogues.read_bytes() == whole
         run.accept(line(2))
-        assert run.finished()[0] == {0, 2}
+        assert run.take_up(target=9).accepted == [0, 2]
 
 
-def test_a_line_that_is_no_dialogue_is_named(tmp_path: Path) -> None:
+DAMAGE = {
+    "torn": b'{"id": "d0000001", "metad',
+    "torn inside a number": b'{"id": "d0000012", "metadata": {"index": 1',
+    "filled with zeros": b"\0" * 4096,
+    "zeros, then a line": b"\0" * 100 + b'{"id": "d0000003", "metadata": {"index": 3}}\n',
+    "no dialogue": b"{}\n",
+    "no text": b"\xff\xfe\n",
+    "twice": b'{"id": "d0000000", "metadata": {"index": 0}}\n',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_lines_are_taken_out_and_counted(tmp_path: Path, damage: bytes) -> None:
     with RunDirectory(tmp_path) as run:
-        run.dialogues.write_text("{}\n")
-        with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:1: not a dialogue"):
-            run.finished()
+        run.claim({}, {})
+        run.accept(line(0))
+        whole = run.dialogues.read_bytes()
+    with run.dialogues.open("ab") as file:
+        file.write(damage)
+    with RunDirectory(tmp_path) as run:
+        earlier = run.take_up(target=9)
+        assert (earlier.accepted, earlier.damaged) == ([0], 1)
+        assert run.dialogues.read_bytes() == whole
+        run.accept(line(2))
+    assert [entry["id"] for entry in read_lines(run.dialogues)] == ["d0000000", "d0000002"]
+
+
+def test_lines_behind_a_damaged_one_are_kept(tmp_path: Path) -> None:
+    lines = [b'{"id": "d%07d", "metadata": {"index": %d}}\n' % (index, index) for index in range(4)]
+    with RunDirectory(tmp_path) as run:
+        run.claim({}, {})
+        run.dialogues.write_bytes(lines[0] + b"\0" * len(lines[1]) + lines[2] + lines[3])
+        assert run.take_up(target=9).accepted == [0, 3]  # the zeros took the line behind them with them
+        assert run.dialogues.read_bytes() == lines[0] + lines[3]
+
+
+def test_a_dialogue_in_both_files_counts_as_accepted(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path) as run:
+        run.claim({}, {})
+        run.accept(line(4))
+        for index in (4, 5):
+            run.reject({"id": "d", "index": index, "stage": "checks", "reason": "role_order"})
+        earlier = run.take_up(target=9)
+        assert earlier.accepted == [4]
+        assert [entry["index"] for entry in earlier.thrown_out] == [5]
+
+
+def test_a_run_keeps_its_inputs_and_tells_how_another_differs(tmp_path: Path) -> None:
+    def inputs(prompt: str, **tools: str) -> Inputs:
+        lines = b"".join(
+            msgspec.json.encode({"name": name, "description": tools[name]}) + b"\n" for name in tools
+        )
+        return {CATALOGUE: gzip.compress(lines), "user.j2": prompt.encode()}
+
+    def fingerprint(prompt: str, tools: int, seed: int) -> dict[str, object]:
+        return {
+            "prompts": {"user": prompt, "tool": "t"},
+            "catalogue": {"tools": tools, "hash": str(tools)},
+            "seed": seed,
+        }
+
+    with RunDirectory(tmp_path) as run:
+        run.claim(fingerprint("a", 3, 1), {}, lambda: inputs("one\ntwo", ping="1", pong="2", old="3"))
+        assert run.claim(fingerprint("a", 3, 1), {})
+        with pytest.raises(RunDirectoryError) as refused:
+            run.claim(
+                fingerprint("b", 4, 2), {}, lambda: inputs("one\n2", ping="1", pong="!", new="3", newer="4")
+            )
+    assert refused.value.message.splitlines()[1:] == [
+        "  catalogue: 3 tools → 4 tools: 2 added (new, newer), 1 removed (old), 1 changed (pong)",
+        '  prompts: user.j2 has changed; first in line 2: "two" → "2"',
+        "  seed: 1 → 2",
+    ]
+    assert "--fork NEW_RUN" in (refused.value.hint or "")
+
+
+def test_a_run_of_another_layout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 99, "toolflow": "9.1.0", "fingerprint": {}}')
+    with (
+        RunDirectory(tmp_path) as run,
+        pytest.raises(RunDirectoryError, match=r"ToolFlow 9\.1\.0 .* layout 99"),
+    ):
+        run.claim({}, {})

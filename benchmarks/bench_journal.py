@@ -1,0 +1,193 @@
+"""What the call journal costs: CPU beside that of the LLM core, bytes, latency, and opening a large one.
+
+    python -m benchmarks.bench_journal [CASE…] [--calls 12000] [--repeats 5]
+
+Every figure of CPU is of a fresh process against a server in a process of its own, all of its threads
+together; with and without the journal in turn. The difference of two such runs is what the journal takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench_llm import make_client, provider
+from benchmarks.journal_calls import KINDS, Call, dialogues, prompt_bytes
+from benchmarks.record import spread, write
+from toolflow.journal.bodies import CallRecord
+from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.replay import JournalledModel
+from toolflow.llm.chat import ChatModel, Completion, Request
+from toolflow.llm.concurrency import FixedConcurrency
+from toolflow.runtime.loop import run
+
+RATE = 2_000  # calls a second
+ALIVE = 400
+
+
+class Rehearsed:
+    """Sends each request for real, and answers with the reply that was recorded for it."""
+
+    def __init__(self, model: ChatModel, calls: list[list[Call]]) -> None:
+        self._model = model
+        self._replies = {request.key: completion.message for each in calls for request, completion in each}
+
+    async def complete(self, request: Request) -> Completion:
+        completion = await self._model.complete(request)
+        return replace(completion, message=self._replies[request.key])
+
+
+class TimedJournal(SqliteJournal):
+    """Knows how long each call waited to be durable."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.waited: list[float] = []
+
+    async def append(self, record: CallRecord) -> None:
+        began = time.perf_counter()
+        await super().append(record)
+        self.waited.append(time.perf_counter() - began)
+
+
+async def drive(model: ChatModel, calls: list[list[Call]], rate: float | None) -> None:
+    """Play the dialogues, their calls one after the other; so many calls a second, or as fast as may be."""
+    waiting = iter(calls)
+    began = time.monotonic()
+    sent = 0
+
+    async def play() -> None:
+        nonlocal sent
+        for dialogue in waiting:
+            if isinstance(model, JournalledModel):
+                model.begin(dialogue[0][0].key.dialogue)
+            for request, _ in dialogue:
+                if rate is not None:
+                    pause = began + sent / rate - time.monotonic()
+                    sent += 1
+                    if pause > 0:
+                        await asyncio.sleep(pause)
+                await model.complete(request)
+            if isinstance(model, JournalledModel):
+                model.settle(dialogue[0][0].key.dialogue, "accepted")
+                model.end(dialogue[0][0].key.dialogue)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(ALIVE, len(calls))):
+            group.create_task(play())
+
+
+def worker(arguments: argparse.Namespace) -> None:
+    """One measurement in this process, printed as JSON."""
+    count = arguments.calls // (sum(map(len, KINDS[arguments.kind]())) // len(KINDS[arguments.kind]()))
+    calls = dialogues(arguments.kind, count)
+    total = sum(map(len, calls))
+    rate = RATE if arguments.paced else None
+
+    async def play(folder: Path) -> dict[str, Any]:
+        client, _ = make_client([arguments.worker], lambda: FixedConcurrency(ALIVE), None, 60.0)
+        model: ChatModel = Rehearsed(client, calls)
+        found: dict[str, Any] = {}
+        with ExitStack() as stack:
+            journal = TimedJournal(folder / "journal.sqlite") if arguments.journal else None
+            if journal is not None:
+                stack.enter_context(journal)
+                model = JournalledModel(model, journal)
+            cpu, wall = time.process_time(), time.perf_counter()
+            await drive(model, calls, rate)
+            found["cpu_us"] = 1e6 * (time.process_time() - cpu) / total
+            found["calls_per_s"] = total / (time.perf_counter() - wall)
+            if journal is not None:
+                assert journal.totals().all.calls == total, "a call was lost"
+                waited = sorted(journal.waited)
+                found["waited_ms"] = {
+                    "p50": 1e3 * waited[total // 2],
+                    "p99": 1e3 * waited[total * 99 // 100],
+                    "max": 1e3 * waited[-1],
+                }
+                found["log_bytes"] = (folder / "journal.sqlite-wal").stat().st_size
+        await client.close()
+        if arguments.journal:
+            found["bytes_per_call"] = (folder / "journal.sqlite").stat().st_size / total
+        return found
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(run(play(Path(folder)))))
+
+
+def measure(url: str, kind: str, calls: int, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.bench_journal", "--worker", url, "--kind", kind]
+    output = subprocess.run(
+        [*command, "--calls", str(calls), *options], check=True, capture_output=True, text=True
+    ).stdout
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def case_cost(arguments: argparse.Namespace) -> dict[str, Any]:
+    """CPU of a call with and without the journal in turn, bytes, and how long calls wait to be durable."""
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        for pace in ("paced", "flat_out"):
+            options = ("--paced",) if pace == "paced" else ()
+            without, with_it = [], []
+            for _ in range(arguments.repeats):
+                with provider("--latency", "0.05") as url:
+                    without.append(measure(url, kind, arguments.calls, *options))
+                    with_it.append(measure(url, kind, arguments.calls, "--journal", *options))
+            core = [each["cpu_us"] for each in without]
+            journal = [mine["cpu_us"] - bare for mine, bare in zip(with_it, core, strict=True)]
+            # The journal's share of the whole: of the CPU that a journalled call takes.
+            share = [each / mine["cpu_us"] for each, mine in zip(journal, with_it, strict=True)]
+            case = {
+                "prompt_characters": prompt_bytes(kind),
+                "core_us": spread(core),
+                "journal_us": spread(journal),
+                "share": spread(share),
+                "calls_per_s": spread([each["calls_per_s"] for each in with_it]),
+                "calls_per_s_without": spread([each["calls_per_s"] for each in without]),
+                "bytes_per_call": spread([each["bytes_per_call"] for each in with_it]),
+                "log_bytes": spread([each["log_bytes"] for each in with_it]),
+                **{
+                    f"waited_ms_{name}": spread([each["waited_ms"][name] for each in with_it])
+                    for name in ("p50", "p99", "max")
+                },
+            }
+            found[f"{kind}_{pace}"] = case
+            medians = {
+                name: round(value["median"], 3) for name, value in case.items() if isinstance(value, dict)
+            }
+            print(f"{kind} {pace}: {json.dumps(medians)}", flush=True)
+    return found
+
+
+CASES = {"cost": case_cost}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
+    parser.add_argument("--calls", type=int, default=12_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--worker", metavar="URL", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=list(KINDS), default="own", help=argparse.SUPPRESS)
+    parser.add_argument("--journal", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--paced", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker is not None:
+        worker(arguments)
+        return
+    write("journal", {name: CASES[name](arguments) for name in arguments.cases or CASES})
+
+
+if __name__ == "__main__":
+    main()

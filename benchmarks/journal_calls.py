@@ -1,0 +1,149 @@
+"""Calls for the journal to keep: those of our own prompts, and synthetic ones of 20 calls with 4 KB prompts.
+
+Each kind gives for a dialogue its requests and replies in order. What differs from dialogue to dialogue is
+the key alone; nothing is shared between dialogues in the journal, so that makes no difference to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from toolflow.agents.cast import Troupe
+from toolflow.agents.prompts import ROLES, Prompts
+from toolflow.agents.voice import RoleModel
+from toolflow.assembly import read_material
+from toolflow.config import RunConfig
+from toolflow.dialogue.message import Message
+from toolflow.journal.calls import MemoryJournal
+from toolflow.journal.replay import JournalledModel
+from toolflow.journal.run_directory import RunDirectory
+from toolflow.llm.chat import CallKey, Completion, Request, Sampling
+from toolflow.llm.providers.rehearsal import RehearsalProvider
+from toolflow.pipeline import Bounds, Synthesis
+from toolflow.progress import Progress
+from toolflow.runtime.bus import Bus
+
+Call = tuple[Request, Completion]
+
+CALLS_PER_DIALOGUE = 20
+_OWN_DIALOGUES = 40
+_WORDS = 3_000
+_SYSTEM, _TURN = 1_200, 140  # characters
+
+
+class _Recorder:
+    def __init__(self) -> None:
+        self.calls: dict[int, list[Call]] = {}
+        self._rehearsal = RehearsalProvider()
+
+    async def complete(self, request: Request) -> Completion:
+        completion = await self._rehearsal.send(request)
+        self.calls.setdefault(request.key.dialogue, []).append((request, completion))
+        return completion
+
+
+@lru_cache
+def own() -> list[list[Call]]:
+    """The calls of dialogues that the rehearsal model played with the shipped prompts and tools."""
+    recorder = _Recorder()
+    config = RunConfig()
+    material = read_material(config)
+
+    async def play(folder: Path) -> None:
+        model = JournalledModel(recorder, MemoryJournal())
+        with RunDirectory(folder) as directory:
+            await Synthesis(
+                Bounds(_OWN_DIALOGUES, 2 * _OWN_DIALOGUES, lambda: 8, 600.0),
+                sampler=material.sampler,
+                troupe=Troupe(
+                    model,
+                    Prompts(),
+                    {role: (RoleModel("rehearsal"),) for role in ROLES},
+                    "native",
+                    config.dialogue,
+                    config.seed,
+                ),
+                model=model,
+                run=directory,
+                bus=Bus(time.monotonic),
+                progress=Progress(_OWN_DIALOGUES, time.monotonic),
+                labels={},
+            ).play()
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+    return list(recorder.calls.values())
+
+
+def _text(draw: random.Random, words: Sequence[str], length: int) -> str:
+    text = ""
+    while len(text) < length:
+        text += draw.choice(words) + " "
+    return text[:length]
+
+
+@lru_cache
+def _synthetic(*, growing: bool) -> list[list[Call]]:
+    draw = random.Random(7)
+    letters = "etaoinshrdlucmfwypvbgkqjxz"
+    weights = [26 - place for place in range(26)]
+    words = ["".join(draw.choices(letters, weights, k=draw.randint(2, 10))) for _ in range(_WORDS)]
+    found: list[list[Call]] = []
+    for _ in range(_OWN_DIALOGUES):
+        said = [Message("system", _text(draw, words, _SYSTEM))]
+        calls: list[Call] = []
+        for position in range(CALLS_PER_DIALOGUE):
+            if growing:
+                said.append(Message("user", _text(draw, words, _TURN)))
+            else:
+                said[1:] = [Message("user", _text(draw, words, CALLS_PER_DIALOGUE * _TURN))]
+            request = Request(
+                CallKey(0, "user", position),
+                "synthetic",
+                tuple(said),
+                sampling=Sampling(0.7),
+                seed=draw.getrandbits(63),
+            )
+            reply = Message("assistant", _text(draw, words, _TURN))
+            calls.append((request, Completion(reply, model="synthetic")))
+            if growing:
+                said.append(reply)
+        found.append(calls)
+    return found
+
+
+KINDS: dict[str, Callable[[], list[list[Call]]]] = {
+    "own": own,
+    "growing": lambda: _synthetic(growing=True),
+    "fresh": lambda: _synthetic(growing=False),
+}
+"""``own`` prompts; ``growing`` histories of 4 KB on average; ``fresh``: 2.8 of 4 KB are new in every call."""
+
+
+def dialogues(kind: str, count: int) -> list[list[Call]]:
+    """So many dialogues, with keys of their own."""
+    known = KINDS[kind]()
+    return [
+        [
+            (replace(request, key=request.key._replace(dialogue=index)), completion)
+            for request, completion in known[index % len(known)]
+        ]
+        for index in range(count)
+    ]
+
+
+def prompt_bytes(kind: str) -> float:
+    """Mean length of a prompt's messages, in characters."""
+    lengths = [
+        sum(len(message.content) for message in request.messages)
+        for calls in KINDS[kind]()
+        for request, _ in calls
+    ]
+    return sum(lengths) / len(lengths)

@@ -1,0 +1,102 @@
+"""``toolflow replay``: steps through one dialogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from toolflow.journal.bodies import JournalledCall
+
+
+def replay(
+    run: Annotated[Path, typer.Argument(help="The run directory.", metavar="RUN")],
+    dialogue: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its id (d0000012) or index (12). Default: the first accepted one.", metavar="[ID]"
+        ),
+    ] = None,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Print everything at once, as is done where there is no terminal.")
+    ] = False,
+    prompts: Annotated[
+        bool, typer.Option("--prompts", help="Show of each LLM call the exact prompt and reply.")
+    ] = False,
+) -> None:
+    """Step through a dialogue as it took place: each LLM call, and each event that the agents published.
+
+    On a terminal Enter or space shows the next step, p the prompt and reply of the last call, a the rest,
+    q ends. Works for accepted, rejected, failed and unfinished dialogues, also while the run goes on; no
+    model is asked.
+    """
+    import asyncio
+    import sys
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from toolflow.explanation import find_index, read_steps
+    from toolflow.journal.bodies import JournalledCall
+    from toolflow.rework import Rework
+    from toolflow.text import printable
+    from toolflow.view.stepping import render_exchange, render_step
+
+    with Rework(run) as rework:
+        steps, end = asyncio.run(read_steps(rework, find_index(rework, dialogue)))
+    console = Console()
+    waiting = not show_all and console.is_terminal and sys.stdin.isatty()
+    last: JournalledCall | None = None
+    for number, step in enumerate(steps, 1):
+        console.print(render_step(step, number, len(steps)))
+        if isinstance(step, JournalledCall):
+            last = step
+            if prompts:
+                console.print(render_exchange(step))
+        if waiting and number < len(steps):
+            wanted = _ask(console, last)
+            if wanted == "end":
+                return
+            waiting = wanted == "next"
+    if end:
+        console.print(Text(f"It goes no further: {printable(end)}", "yellow"))
+
+
+def _ask(console: Console, last: JournalledCall | None) -> Literal["next", "all", "end"]:
+    """What the user wants to see."""
+    from toolflow.view.stepping import render_exchange
+
+    while True:
+        match _key():
+            case "q":
+                return "end"
+            case "a":
+                return "all"
+            case "p" if last is not None:
+                console.print(render_exchange(last))
+            case "\n" | "\r" | " ":
+                return "next"
+            case _:
+                pass
+
+
+def _key() -> str:
+    """The next key, without waiting for the end of the line where the terminal lets us."""
+    import sys
+
+    try:
+        import termios
+        import tty
+    except ImportError:  # not on this platform
+        return (sys.stdin.readline() or "q")[0]
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    try:
+        tty.setcbreak(terminal)
+        return sys.stdin.read(1) or "q"
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -1,0 +1,356 @@
+"""What a call said and what was answered, as it is kept: JSON, compressed.
+
+A body is one Zstandard frame with a checksum over a JSON object::
+
+    {"request": {"seed": 7, "base": 3, "shared": 5, "messages": [...], ...}, "reply": {...}}
+
+``reply`` is the message that was answered. A request is kept as what it adds to an earlier one, since the
+prompts of a role grow by what was said in between: it begins with the first ``shared`` messages of the call
+of the same dialogue and role at position ``base``, and ``messages`` follow them. ``model``, ``sampling``,
+``tools``, ``tool_choice`` and ``response_format`` are left out where they are those of the base too. Tools
+and reply schemas are named by their hash in ``parts``. Messages are of the chat-completions shape.
+
+A base is named by its place and not by its row, so that a call which was lost and is paid again makes those
+that rest on it whole again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import local
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+import zstandard
+
+from toolflow.catalog.tool import Tool
+from toolflow.dialogue.message import Message, message_from_openai
+from toolflow.errors import JournalDamagedError
+from toolflow.journal.digest import (
+    digest_of_message,
+    digest_of_request,
+    digest_of_schema,
+    digest_of_tool,
+    encode_message,
+)
+from toolflow.llm.chat import (
+    CallKey,
+    Completion,
+    Delivery,
+    FinishReason,
+    Request,
+    ResponseFormat,
+    Sampling,
+    Usage,
+)
+
+_LEVEL: Final = 1
+_LARGEST: Final = 256 * 2**20
+"""No body is larger; a damaged one may claim to be."""
+
+
+class Part(NamedTuple):
+    """What many requests share."""
+
+    hash: bytes
+    kind: Literal["tool", "schema"]
+    content: Any
+
+
+class CallRecord(NamedTuple):
+    """One completed call as it is kept: a row of ``calls``, with its body still plain JSON.
+
+    ``parts`` are those that its request names and its base does not.
+    """
+
+    key: CallKey
+    request_hash: bytes
+    model: str
+    endpoint: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    attempts: int
+    sent_at: float
+    seconds: float
+    body: bytes
+    parts: tuple[Part, ...] = ()
+
+
+class _Format(msgspec.Struct):
+    name: str
+    schema: str
+
+
+class _Request(msgspec.Struct, omit_defaults=True):
+    seed: int
+    base: int | None = None
+    shared: int = 0
+    messages: list[Any] = []
+    model: str | None = None
+    sampling: Sampling | None = None
+    tools: list[str] | None = None
+    tool_choice: Literal["auto", "none"] | None = None
+    response_format: _Format | Literal["none"] | None = None
+
+
+class _Body(msgspec.Struct):
+    request: _Request
+    reply: dict[str, Any]
+
+
+class _Reply(msgspec.Struct):
+    """Of a body only what replay needs."""
+
+    reply: dict[str, Any]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+@dataclass(frozen=True, slots=True)
+class JournalledCall:
+    """A completed call, read back.
+
+    Attributes:
+        number: Counts the calls of the run in the order in which they were completed.
+        request: What was asked; None where its text was lost with a damaged part of the journal.
+        completion: What was answered, by which model, and how it came (endpoint, attempts, seconds).
+        request_hash: Of the request.
+        sent_at: When the last attempt was sent, in Unix seconds.
+    """
+
+    number: int
+    key: CallKey
+    request: Request | None
+    completion: Completion
+    request_hash: bytes
+    sent_at: float
+
+
+class Asked:
+    """A request with its hash, and what it adds to an earlier one: worked out once, before it is sent.
+
+    Args:
+        request: What is asked.
+        base: An earlier request of the same dialogue and role, recorded before this one; None for none.
+    """
+
+    __slots__ = ("hash", "kept", "messages", "parts", "request", "tools")
+
+    def __init__(self, request: Request, base: Asked | None = None) -> None:
+        self.request: Request = request
+        self.messages: tuple[bytes, ...]
+        self.tools: tuple[bytes, ...]
+        known: Sequence[bytes] = ()
+        if base is not None:
+            shared = _count_shared(request.messages, base.request.messages)
+            known = base.messages[:shared]
+        new = [encode_message(message) for message in request.messages[len(known) :]]
+        self.messages = (*known, *map(digest_of_message, new))
+        if base is not None and request.tools == base.request.tools:
+            self.tools = base.tools
+        else:
+            self.tools = tuple(map(digest_of_tool, request.tools))
+        self.hash = digest_of_request(request, b"".join(self.messages), self.tools)
+        self.kept, self.parts = _difference(request, base.request if base else None, self.tools)
+        self.kept.shared = len(known)
+        self.kept.messages = [msgspec.Raw(message) for message in new]
+
+
+def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
+    """The record of a call.
+
+    Args:
+        asked: What was asked.
+        completion: What was answered.
+        sent_at: When it was sent, in Unix seconds.
+    """
+    delivery, usage = completion.delivery, completion.usage
+    return CallRecord(
+        asked.request.key,
+        asked.hash,
+        completion.model,
+        delivery.endpoint,
+        completion.finish_reason,
+        usage.prompt,
+        usage.completion,
+        delivery.attempts,
+        sent_at,
+        delivery.seconds,
+        _encode(_Body(asked.kept, completion.message.to_openai())),
+        asked.parts,
+    )
+
+
+def completion_of(record: CallRecord) -> Completion:
+    """What was answered."""
+    return Completion(
+        message_from_openai(_decode_reply(record.body).reply),
+        record.finish_reason,
+        Usage(record.prompt_tokens, record.completion_tokens),
+        record.model,
+        Delivery(record.endpoint, record.attempts, record.seconds),
+    )
+
+
+def row_of(record: CallRecord) -> tuple[object, ...]:
+    """The record as a row of ``calls``, without its id."""
+    return (*record.key, *record[1:-2], compress(record.body))
+
+
+def requests_of(
+    records: Mapping[CallKey, CallRecord], part: Callable[[bytes], Any]
+) -> dict[CallKey, Request | None]:
+    """The requests of one dialogue's calls; None where a base or a part of one is lost.
+
+    Args:
+        records: The calls of the dialogue, all of them.
+        part: The content of a part by its hash; raises KeyError where it is lost.
+    """
+    found: dict[CallKey, Request | None] = {}
+
+    def restore(key: CallKey) -> Request | None:
+        if key not in found:
+            record = records.get(key)
+            kept = None if record is None else _decode_body(record.body).request
+            base = None
+            if kept is not None and kept.base is not None:
+                base = restore(key._replace(position=kept.base))
+                kept = None if base is None else kept
+            try:
+                found[key] = None if kept is None else _whole(key, kept, base, part)
+            except KeyError:
+                found[key] = None
+        return found[key]
+
+    # In the order of completion, so that the chain of bases is never followed deeper than one step.
+    for key in records:
+        restore(key)
+    return {key: found[key] for key in records}
+
+
+def compress(content: bytes) -> bytes:
+    """One frame with a checksum."""
+    compressor = getattr(_tools, "compressor", None)
+    if compressor is None:
+        compressor = _tools.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+    frame: bytes = compressor.compress(content)
+    return frame
+
+
+def decompress(frame: bytes) -> bytes:
+    """What was compressed.
+
+    Raises:
+        JournalDamagedError: It is not what was written.
+    """
+    decompressor = getattr(_tools, "decompressor", None)
+    if decompressor is None:
+        decompressor = _tools.decompressor = zstandard.ZstdDecompressor()
+    try:
+        if not 0 <= zstandard.frame_content_size(frame) <= _LARGEST:
+            raise JournalDamagedError("a body in the journal is damaged: its length cannot be")
+        content: bytes = decompressor.decompress(frame)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise JournalDamagedError(f"a body in the journal is damaged: {error}") from error
+    return content
+
+
+def decode_body(frame: bytes) -> Any:
+    """The JSON of a ``body`` column, for whoever reads the journal with other programs.
+
+    Raises:
+        JournalDamagedError: It is not what was written.
+    """
+    return msgspec.json.decode(decompress(frame))
+
+
+_tools = local()
+"""Compressors belong to one thread each."""
+
+
+def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
+    """With how many equal messages both begin."""
+    count = 0
+    for one, other in zip(messages, base, strict=False):
+        if one is not other and one != other:
+            break
+        count += 1
+    return count
+
+
+def _difference(
+    request: Request, base: Request | None, tools: Sequence[bytes]
+) -> tuple[_Request, tuple[Part, ...]]:
+    """What a request adds to its base, without the messages; the parts that it names."""
+    kept = _Request(request.seed)
+    if base is not None:
+        kept.base = base.key.position
+    if base is None or request.model != base.model:
+        kept.model = request.model
+    if base is None or request.sampling != base.sampling:
+        kept.sampling = request.sampling
+    if base is None or request.tool_choice != base.tool_choice:
+        kept.tool_choice = request.tool_choice
+    parts: list[Part] = []
+    if base is None or request.tools != base.tools:
+        parts += [
+            Part(digest, "tool", _told_of(tool)) for digest, tool in zip(tools, request.tools, strict=True)
+        ]
+        kept.tools = [digest.hex() for digest in tools]
+    wanted = request.response_format
+    if base is None or not _same_format(wanted, base.response_format):
+        if wanted is None:
+            kept.response_format = "none"
+        else:
+            schema = Part(digest_of_schema(wanted.schema), "schema", wanted.schema)
+            parts.append(schema)
+            kept.response_format = _Format(wanted.name, schema.hash.hex())
+    return kept, tuple(parts)
+
+
+def _same_format(one: ResponseFormat | None, other: ResponseFormat | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.schema is other.schema and one.name == other.name
+
+
+def _told_of(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.function_name, "description": tool.description, "parameters": tool.parameters}
+
+
+def _whole(key: CallKey, kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> Request:
+    messages: tuple[Message, ...] = tuple(message_from_openai(raw) for raw in kept.messages)
+    if base is not None:
+        messages = (*base.messages[: kept.shared], *messages)
+    return Request(
+        key,
+        kept.model or (base.model if base else ""),
+        messages,
+        _tools_of(kept, base, part),
+        kept.tool_choice or (base.tool_choice if base else "auto"),
+        _format_of(kept, base, part),
+        kept.sampling or (base.sampling if base else Sampling()),
+        kept.seed,
+    )
+
+
+def _tools_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> tuple[Tool, ...]:
+    if kept.tools is None:
+        return base.tools if base else ()
+    contents = (part(bytes.fromhex(name)) for name in kept.tools)
+    return tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in contents)
+
+
+def _format_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> ResponseFormat | None:
+    match kept.response_format:
+        case None:
+            return base.response_format if base else None
+        case "none":
+            return None
+        case named:
+            return ResponseFormat(named.name, part(bytes.fromhex(named.schema)))

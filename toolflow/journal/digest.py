@@ -1,0 +1,74 @@
+"""Hashes of requests: what tells whether a journalled reply answers the very request that is made now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from toolflow.catalog.tool import Tool
+from toolflow.dialogue.message import Message
+from toolflow.llm.chat import Request, ResponseFormat
+
+_encode_message: Final = msgspec.json.Encoder().encode
+
+
+def request_hash(request: Request) -> bytes:
+    """16 bytes that change with anything the model is told."""
+    told = b"".join(digest_of_message(encode_message(message)) for message in request.messages)
+    return digest_of_request(request, told, [digest_of_tool(tool) for tool in request.tools])
+
+
+def digest_of_request(request: Request, messages: bytes, tools: Sequence[bytes]) -> bytes:
+    """:func:`request_hash`, where the digests of messages and tools are known."""
+    content: list[Any] = [
+        messages,
+        tools,
+        request.model,
+        request.tool_choice,
+        _digest_of_format(request.response_format) if request.response_format else None,
+        request.sampling,
+        request.seed,
+    ]
+    return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+
+
+def encode_message(message: Message) -> bytes:
+    """The JSON of a message, as it is hashed and kept."""
+    return _encode_message(message.to_openai())
+
+
+def digest_of_message(encoded: bytes) -> bytes:
+    """16 bytes of an encoded message."""
+    return hashlib.blake2b(encoded, digest_size=16).digest()
+
+
+_digests: Final[dict[int, tuple[object, bytes]]] = {}
+_MOST_DIGESTS: Final = 8192
+"""By identity, for tools and schemas never change. The object is kept too, so that its id stays its own."""
+
+
+def digest_of_tool(tool: Tool) -> bytes:
+    """16 bytes of what the model is told about a tool."""
+    known = _digests.get(id(tool))
+    return known[1] if known else _digest(tool, [tool.function_name, tool.description, tool.parameters])
+
+
+def digest_of_schema(schema: Mapping[str, Any]) -> bytes:
+    """16 bytes of a reply schema."""
+    known = _digests.get(id(schema))
+    return known[1] if known else _digest(schema, schema)
+
+
+def _digest_of_format(response_format: ResponseFormat) -> list[Any]:
+    return [response_format.name, digest_of_schema(response_format.schema)]
+
+
+def _digest(thing: object, content: object) -> bytes:
+    digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+    if len(_digests) >= _MOST_DIGESTS:
+        del _digests[next(iter(_digests))]
+    _digests[id(thing)] = (thing, digest)
+    return digest

@@ -1,0 +1,122 @@
+"""Forks: a run with another configuration that pays only for what differs.
+
+A fork keeps a copy of the journal that it comes from, ``origin.sqlite``, and asks it before it asks a model.
+A request that is the very same one, its model, messages, tools, sampling and seed included, is answered from
+there and written to the fork's own journal as a call of 0 attempts. Any other request is paid, and since what
+follows in a dialogue mostly rests on the reply, so is what follows. From then on the fork is a run like any
+other: it continues from its own journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from toolflow.errors import RunDirectoryError
+from toolflow.journal.bodies import CallRecord, completion_of
+from toolflow.journal.digest import request_hash
+from toolflow.journal.reading import JournalReader
+from toolflow.journal.run_directory import RunDirectory
+from toolflow.journal.run_record import read_record, require_record
+from toolflow.journal.schema import in_words, open_for_reading
+from toolflow.llm.chat import CallKey, ChatModel, Completion, Delivery, Request
+
+_KEPT: Final = 1024
+"""Dialogues whose calls are kept at hand."""
+
+
+def origin_of(run: Path) -> Path:
+    """Where a fork keeps the journal that it comes from."""
+    return run / "origin.sqlite"
+
+
+def begin_fork(run: RunDirectory, origin: Path) -> str:
+    """Make an open run directory a fork of another run, unless it is one already.
+
+    Args:
+        run: The fork's; nothing in it yet, or a fork of ``origin``.
+        origin: The run to take calls from, which may be going on.
+
+    Returns:
+        What the run's ``forked_from`` is to say.
+
+    Raises:
+        RunDirectoryError: ``run`` holds something else, or ``origin`` holds no run.
+    """
+    require_record(origin)
+    name = str(origin.resolve())
+    if run.path.resolve() == origin.resolve():
+        raise RunDirectoryError(
+            f"{origin} cannot be forked into itself", hint="Name a new folder with --fork NEW_RUN."
+        )
+    known = read_record(run.path)
+    if known is None:
+        _copy(origin / "journal.sqlite", origin_of(run.path))
+    elif known.facts.get("forked_from") != name:
+        raise RunDirectoryError(
+            f"{run.path} holds a run that is no fork of {origin}",
+            hint="Name a new folder with --fork NEW_RUN.",
+        )
+    return name
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a journal as it is at this moment; the copy appears complete or not at all."""
+    beside = target.with_name(target.name + ".tmp")
+    beside.unlink(missing_ok=True)
+    with (
+        in_words(source),
+        closing(open_for_reading(source)) as there,
+        closing(sqlite3.connect(beside)) as here,
+    ):
+        there.backup(here)
+        here.execute("PRAGMA journal_mode = DELETE")
+    beside.replace(target)
+
+
+class TakingOver:
+    """A :class:`ChatModel` that has what another run has paid for.
+
+    Args:
+        model: Answers what that run does not know.
+        journal: Of that run.
+
+    Attributes:
+        taken: Calls taken over so far.
+    """
+
+    def __init__(self, model: ChatModel, journal: Path) -> None:
+        self._model = model
+        self._reader = JournalReader(journal)
+        self._calls: OrderedDict[int, Mapping[CallKey, CallRecord]] = OrderedDict()
+        self.taken = 0
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._reader.close()
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer a request.
+
+        Raises:
+            JournalDamagedError: The other run's journal cannot be read.
+            LLMError: The call failed.
+        """
+        record = self._calls_of(request.key.dialogue).get(request.key)
+        if record is None or record.request_hash != request_hash(request):
+            return await self._model.complete(request)
+        self.taken += 1
+        return replace(completion_of(record), delivery=Delivery(attempts=0))
+
+    def _calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
+        calls = self._calls.get(dialogue)
+        if calls is None:
+            calls = self._calls[dialogue] = self._reader.calls_of(dialogue)
+            if len(self._calls) > _KEPT:
+                self._calls.popitem(last=False)
+        return calls

@@ -1,0 +1,199 @@
+"""Files of JSON lines that are appended to: one dialogue a line, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import msgspec
+
+from toolflow.errors import RunDirectoryError
+
+_DISK_HINT = "Free some disk space, then run the same command again: it continues the run."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that can be read.
+
+    Attributes:
+        index: Of the dialogue.
+        offset: Where it begins, in bytes.
+        length: In bytes, with its end of line.
+        content: Decoded; empty where only the index was wanted.
+    """
+
+    index: int
+    offset: int
+    length: int
+    content: Mapping[str, Any]
+
+
+class Scan(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        lines: The first line of each dialogue, in the order of the file.
+        damaged: How many others there are: torn, overwritten or doubled.
+    """
+
+    lines: list[Line]
+    damaged: int
+
+
+class _Metadata(msgspec.Struct):
+    index: int
+
+
+class _Accepted(msgspec.Struct):
+    metadata: _Metadata
+
+
+def scan_accepted(path: Path) -> Scan:
+    """What dialogues.jsonl holds; nothing but the index of a line is decoded."""
+    decoder = msgspec.json.Decoder(_Accepted)
+    return _scan(path, lambda line: (decoder.decode(line).metadata.index, {}))
+
+
+def scan_thrown_out(path: Path) -> Scan:
+    """What rejected.jsonl holds."""
+
+    def read(line: bytes) -> tuple[int, dict[str, Any]]:
+        content = msgspec.json.decode(line, type=dict[str, Any])
+        index = content.get("index")
+        if not isinstance(index, int) or not {"stage", "reason", "id"} <= content.keys():
+            raise msgspec.ValidationError("not a line of rejected.jsonl")
+        return index, content
+
+    return _scan(path, read)
+
+
+def _scan(path: Path, read: Any) -> Scan:
+    found: dict[int, Line] = {}
+    damaged = offset = 0
+    if not path.exists():
+        return Scan([], 0)
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                # A line without its end was torn: what reads as whole may lack its last digits.
+                if not line.endswith(b"\n"):
+                    raise msgspec.DecodeError("torn")
+                index, content = read(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                damaged += 1
+            else:
+                damaged += index in found
+                found.setdefault(index, Line(index, offset, len(line), content))
+            offset += len(line)
+    return Scan(list(found.values()), damaged)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a JSONL file, one at a time; a file that is not there has none, a torn end is left out.
+
+    Raises:
+        RunDirectoryError: A line is no JSON object.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield msgspec.json.decode(line, type=dict[str, Any])
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise RunDirectoryError(
+                    f"{path}:{number}: {error}",
+                    hint="toolflow check RUN --apply makes the file anew from the journal, at no cost.",
+                ) from error
+
+
+def open_appending(path: Path) -> BinaryIO:
+    """Open a JSONL file for appending, without buffering; a last line that was torn by a crash is cut off."""
+    file = path.open("a+b", buffering=0)
+    end = size = file.tell()
+    while end:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        newline = (file.read(end - start) or b"").rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        file.truncate(end)
+    return file
+
+
+def append_line(file: BinaryIO, line: Mapping[str, Any]) -> None:
+    """Write all of a line or nothing: a nearly full disk takes a part of it without an error.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+    before = os.fstat(file.fileno()).st_size
+    rest = memoryview(encode_line(line))
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            file.truncate(before)
+        if isinstance(error, OSError):
+            raise RunDirectoryError(f"{file.name}: {error.strerror or error}", hint=_DISK_HINT) from error
+        raise
+
+
+def encode_line(line: Mapping[str, Any]) -> bytes:
+    """A line as it is written."""
+    return msgspec.json.encode(line) + b"\n"
+
+
+def keep_lines(path: Path, lines: Iterable[Line]) -> None:
+    """Rewrite a file with some of its lines alone; readers see the old content or the new.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+
+    def chosen() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            for line in lines:
+                file.seek(line.offset)
+                yield file.read(line.length)
+
+    replace_file(path, chosen())
+
+
+def replace_file(path: Path, content: Iterable[bytes]) -> None:
+    """Replace a file so that readers see the old content or the new, never a part.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+    beside = path.with_name(path.name + ".tmp")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise RunDirectoryError(f"{path}: {error.strerror or error}", hint=_DISK_HINT) from error
+
+
+def replace_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Replace a file by a JSON document for people to read.
+
+    Raises:
+        RunDirectoryError: It cannot be written.
+    """
+    replace_file(path, [msgspec.json.format(msgspec.json.encode(document), indent=2), b"\n"])

@@ -1,0 +1,253 @@
+"""The journal's tables, and how to open them.
+
+RUN/journal.sqlite is an SQLite database in WAL mode: any program may read it while the run goes on.
+
+``calls``, one row for each completed LLM call:
+
+==================== =====================================================================================
+id                   counts the calls of the run in the order in which they were completed
+dialogue             index of the dialogue
+role                 ``planner``, ``user``, ``assistant`` or ``tool``
+position             counts the calls of that role in the dialogue
+request_hash         16 bytes of BLAKE2b over all that the model was told
+model                name of the model that answered
+endpoint             base URL of who answered
+finish_reason        ``stop``, ``tool_calls``, ``length`` or ``content_filter``
+prompt_tokens        LLM tokens of the prompt
+completion_tokens    LLM tokens of the completion
+attempts             how many sends it took; 0 for a call that a fork has taken over from another run
+sent_at              when the last one was sent, in Unix seconds; for the reader alone, nothing rests on it
+seconds              how long the last one took
+body                 request and reply: see :mod:`toolflow.journal.bodies`; ``decode_body`` reads it
+==================== =====================================================================================
+
+``parts``: what many requests share, once each by content; ``kind`` is ``tool`` or ``schema``, ``body`` is
+read by ``decode_body``. ``hash`` is what bodies name it by.
+
+``usage``: the sums of ``calls`` by role and model, kept by a trigger, so that totals cost nothing; calls that
+were taken over from another run are not among them.
+
+``dialogues``: one row for each dialogue that was begun: ``state`` is ``alive``, ``accepted``, ``rejected`` or
+``failed``; ``stage`` and ``reason`` say why it was thrown out; ``at`` is when, in Unix seconds.
+
+``events``: what befell the run: ``at`` in Unix seconds, ``kind`` (a word of :mod:`toolflow.journal.events`),
+``detail`` a JSON object.
+
+``PRAGMA user_version`` is the version of these tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from toolflow.errors import JournalDamagedError, RunDirectoryError
+
+SCHEMA_VERSION: Final = 2
+
+CALL_COLUMNS: Final = (
+    "dialogue, role, position, request_hash, model, endpoint, finish_reason, prompt_tokens, "
+    "completion_tokens, attempts, sent_at, seconds, body"
+)
+
+TABLES: Final = {
+    "calls": """
+        CREATE TABLE calls (
+            id                INTEGER PRIMARY KEY,
+            dialogue          INTEGER NOT NULL,
+            role              TEXT    NOT NULL,
+            position          INTEGER NOT NULL,
+            request_hash      BLOB    NOT NULL,
+            model             TEXT    NOT NULL,
+            endpoint          TEXT    NOT NULL,
+            finish_reason     TEXT    NOT NULL,
+            prompt_tokens     INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            attempts          INTEGER NOT NULL,
+            sent_at           REAL    NOT NULL,
+            seconds           REAL    NOT NULL,
+            body              BLOB    NOT NULL
+        )""",
+    "calls_by_dialogue": "CREATE UNIQUE INDEX calls_by_dialogue ON calls (dialogue, role, position)",
+    "parts": """
+        CREATE TABLE parts (
+            hash BLOB PRIMARY KEY,
+            kind TEXT NOT NULL,
+            body BLOB NOT NULL
+        ) WITHOUT ROWID""",
+    "usage": """
+        CREATE TABLE usage (
+            role              TEXT    NOT NULL,
+            model             TEXT    NOT NULL,
+            calls             INTEGER NOT NULL,
+            prompt_tokens     INTEGER NOT NULL,
+            completion_tokens INTEGER NOT NULL,
+            attempts          INTEGER NOT NULL,
+            seconds           REAL    NOT NULL,
+            PRIMARY KEY (role, model)
+        ) WITHOUT ROWID""",
+    "add_usage": """
+        CREATE TRIGGER add_usage AFTER INSERT ON calls WHEN new.attempts > 0 BEGIN
+            INSERT INTO usage VALUES (
+                new.role, new.model, 1, new.prompt_tokens, new.completion_tokens, new.attempts, new.seconds
+            )
+            ON CONFLICT (role, model) DO UPDATE SET
+                calls = calls + 1,
+                prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+                completion_tokens = completion_tokens + excluded.completion_tokens,
+                attempts = attempts + excluded.attempts,
+                seconds = seconds + excluded.seconds;
+        END""",
+    "dialogues": """
+        CREATE TABLE dialogues (
+            dialogue INTEGER PRIMARY KEY,
+            state    TEXT NOT NULL,
+            stage    TEXT,
+            reason   TEXT,
+            at       REAL NOT NULL
+        )""",
+    "events": """
+        CREATE TABLE events (
+            id     INTEGER PRIMARY KEY,
+            at     REAL NOT NULL,
+            kind   TEXT NOT NULL,
+            detail TEXT NOT NULL
+        )""",
+}
+
+_LOG_BYTES: Final = 16 * 2**20
+"""The write-ahead log is cut back to this once it has been copied into the database."""
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+LOCK_SECONDS: Final = 30.0
+"""So long a lock that another program holds is waited for."""
+
+
+@contextmanager
+def in_words(path: Path) -> Generator[None]:
+    """Turn what SQLite raises into the errors of the house.
+
+    Raises:
+        JournalDamagedError: The file is damaged.
+        RunDirectoryError: It cannot be used.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise worded(path, error) from error
+
+
+def worded(path: Path, error: sqlite3.Error) -> RunDirectoryError:
+    """The error of the house for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+    if code in _DAMAGED or "malformed" in str(error):
+        return JournalDamagedError(
+            f"{path} is damaged: {error}",
+            hint="Run the same command again: it saves what can be read, and continues the run.",
+        )
+    if code in _LOCKED:
+        return RunDirectoryError(
+            f"{path} is locked by another program: {error}",
+            hint="Look for a database shell or a viewer that has a transaction open there, close it, and run "
+            "the same command again: it continues the run.",
+        )
+    return RunDirectoryError(
+        f"{path}: {error}",
+        hint="Check that the folder is writable and the disk not full, then run the same command again: it "
+        "continues the run.",
+    )
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open a journal, made if it is not there.
+
+    Raises:
+        RunDirectoryError: It is no journal, or one of another version.
+        sqlite3.Error: It cannot be opened.
+    """
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS, cached_statements=256
+    )
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a journal that a run may be writing to at the same time; nothing is changed or locked.
+
+    Raises:
+        RunDirectoryError: There is none, it is no journal, or one of another version.
+        sqlite3.Error: It cannot be opened.
+    """
+    if not path.exists():
+        raise RunDirectoryError(
+            f"there is no journal at {path}", hint="Name the folder that was given to toolflow synth -o."
+        )
+    where = path.absolute().as_uri()
+    connection = _connect_read_only(f"{where}?mode=ro")
+    try:
+        try:
+            check_version(connection, path)
+        except sqlite3.OperationalError:
+            # In a folder that cannot be written SQLite finds no place for its shared index, and needs none
+            # where no log is left.
+            if Path(f"{path}-wal").exists():
+                raise
+            connection.close()
+            connection = _connect_read_only(f"{where}?mode=ro&immutable=1")
+            check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_read_only(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS
+    )
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is no journal, and journals of other versions.
+
+    Raises:
+        RunDirectoryError: It is one of those.
+    """
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
+    if version == SCHEMA_VERSION and "calls" in names:
+        return
+    if version and (not names or "calls" in names):
+        raise RunDirectoryError(
+            f"{path}: journal schema {version}, this ToolFlow knows schema {SCHEMA_VERSION}",
+            hint="Continue the run with the version of ToolFlow that began it, or begin another one with "
+            "another -o RUN.",
+        )
+    what = f"it holds {names[0]!r}" if names else "it is empty"
+    raise RunDirectoryError(
+        f"{path} is no journal but another database: {what}", hint="Choose another folder with -o RUN."
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        check_version(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Safe against the death of the process; a power cut may cost the last commits, which are then paid again.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+    if not version:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in TABLES.values():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")

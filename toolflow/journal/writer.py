@@ -1,0 +1,170 @@
+"""The one thread that writes the journal: it commits whatever has gathered since its last commit.
+
+A batch of calls is one statement, and what only informs the reader (states and events) is written twice a
+second at most: whenever this thread lets another one run it may wait for it, so it does its work in few and
+large steps. Bodies come compressed for the same reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext, suppress
+from dataclasses import astuple
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Final, NamedTuple
+
+import msgspec
+
+from toolflow.journal.bodies import Part, compress
+from toolflow.journal.reading import DialogueState
+from toolflow.journal.schema import CALL_COLUMNS, open_for_writing
+
+_REST: Final = 0.006
+"""Seconds from one commit to the next: what a commit costs is shared by the calls that come meanwhile."""
+_NEWS_AFTER: Final = 0.5
+"""Seconds that states and events may wait."""
+_AT_ONCE: Final = 128
+"""Calls in one statement; the connection keeps a prepared one for each number."""
+
+_INSERT_PART: Final = "INSERT OR IGNORE INTO parts (hash, kind, body) VALUES (?, ?, ?)"
+_INSERT_STATE: Final = (
+    "INSERT OR REPLACE INTO dialogues (dialogue, state, stage, reason, at) VALUES (?, ?, ?, ?, ?)"
+)
+_INSERT_EVENT: Final = "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)"
+
+
+class WrittenCall(NamedTuple):
+    """A row of ``calls`` to be written, the parts that it names, and who waits for it to be durable."""
+
+    row: tuple[object, ...]
+    parts: tuple[Part, ...]
+    durable: asyncio.Future[None]
+
+
+class WrittenEvent(NamedTuple):
+    """A row of ``events`` to be written; ``detail`` is JSON."""
+
+    at: float
+    kind: str
+    detail: str
+
+
+News = DialogueState | WrittenEvent
+
+
+class Writer(threading.Thread):
+    """Commits what it is given until it is told to stop.
+
+    Args:
+        path: The journal.
+        committed: Called in this thread after each commit of calls, or attempt at one, with the calls and
+            what went wrong.
+    """
+
+    def __init__(self, path: Path, committed: Callable[[list[WrittenCall], Exception | None], None]) -> None:
+        super().__init__(name="journal", daemon=True)
+        self._path = path
+        self._committed = committed
+        self._queue: SimpleQueue[WrittenCall | News | None] = SimpleQueue()
+        self._news: list[News] = []
+        self._news_at = self._committed_at = 0.0
+        self._known_parts: set[bytes] = set()
+        self._going = True
+
+    def put(self, entry: WrittenCall | News) -> None:
+        """Have an entry committed."""
+        self._queue.put(entry)
+
+    def stop(self) -> None:
+        """Commit what was put so far, and end."""
+        self._queue.put(None)
+        self.join()
+
+    def run(self) -> None:
+        connection: sqlite3.Connection | None = None
+        unopened: Exception | None = None
+        try:
+            connection = open_for_writing(self._path)
+            self._known_parts = {row[0] for row in connection.execute("SELECT hash FROM parts")}
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+            unopened = error
+        with closing(connection) if connection is not None else nullcontext():
+            while self._going:
+                calls = self._gather()
+                failure = unopened if connection is None else self._commit(connection, calls)
+                if calls:
+                    self._committed(calls, failure)
+
+    def _gather(self) -> list[WrittenCall]:
+        """The calls that have come, once there is anything to write."""
+        calls: list[WrittenCall] = []
+        try:
+            entry = self._queue.get(timeout=_NEWS_AFTER if self._news else None)
+            pause = self._committed_at + _REST - time.monotonic()
+            if pause > 0 and entry is not None:
+                time.sleep(pause)
+            while entry is not None:
+                if isinstance(entry, WrittenCall):
+                    calls.append(entry)
+                else:
+                    self._news.append(entry)
+                entry = self._queue.get_nowait()
+            self._going = False
+        except Empty:
+            pass
+        self._committed_at = time.monotonic()
+        return calls
+
+    def _commit(self, connection: sqlite3.Connection, calls: list[WrittenCall]) -> Exception | None:
+        parts = {
+            part.hash: part for call in calls for part in call.parts if part.hash not in self._known_parts
+        }
+        news: list[News] = []
+        if not self._going or self._committed_at - self._news_at >= _NEWS_AFTER:
+            news = self._news
+        try:
+            if parts or news or len(calls) > _AT_ONCE:
+                connection.execute("BEGIN IMMEDIATE")
+                _write_parts(connection, parts.values())
+                for start in range(0, len(calls), _AT_ONCE):
+                    _write_calls(connection, calls[start : start + _AT_ONCE])
+                _write_news(connection, news)
+                connection.execute("COMMIT")
+            elif calls:
+                _write_calls(connection, calls)  # a transaction of its own
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            return error
+        self._known_parts.update(parts)
+        if news:
+            self._news, self._news_at = [], self._committed_at
+        return None
+
+
+def _write_calls(connection: sqlite3.Connection, calls: list[WrittenCall]) -> None:
+    values = ", ".join([_CALL_VALUES] * len(calls))
+    connection.execute(
+        f"INSERT INTO calls ({CALL_COLUMNS}) VALUES {values}",  # noqa: S608  constants alone
+        [value for call in calls for value in call.row],
+    )
+
+
+_CALL_VALUES: Final = f"({', '.join('?' * len(CALL_COLUMNS.split(',')))})"
+
+
+def _write_parts(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
+    rows = [(part.hash, part.kind, compress(msgspec.json.encode(part.content))) for part in parts]
+    connection.executemany(_INSERT_PART, rows)
+
+
+def _write_news(connection: sqlite3.Connection, news: list[News]) -> None:
+    states = [astuple(entry) for entry in news if isinstance(entry, DialogueState)]
+    connection.executemany(_INSERT_STATE, states)
+    connection.executemany(_INSERT_EVENT, [entry for entry in news if isinstance(entry, WrittenEvent)])
