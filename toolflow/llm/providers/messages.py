@@ -176,7 +176,9 @@ class MessageAssembly:
 def _body(request: Request, *, stream: bool, without: frozenset[str]) -> dict[str, Any]:
     sampling = request.sampling
     system = "\n\n".join(
-        message.content for message in request.messages if message.role == "system" and message.content.strip()
+        message.content
+        for message in request.messages
+        if message.role == "system" and message.content.strip()
     )
     body: dict[str, Any] = {
         "model": request.model,
