@@ -14,11 +14,12 @@ import json
 import subprocess
 import sys
 import time
+import tracemalloc
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
-from itertools import pairwise
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,20 @@ import aiohttp
 
 from benchmarks.record import spread, write
 from toolflow.dialogue.message import Message
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
-from toolflow.llm.chat import CallKey, Request
+from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
+from toolflow.llm.concurrency import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
+from toolflow.llm.hedge import Hedging
 from toolflow.llm.limits import RateLimits
 from toolflow.llm.providers.openai import OpenAIProvider
 from toolflow.llm.quota import Quota
 from toolflow.llm.retry import RetryPolicy
-from toolflow.llm.router import Replica, Router
+from toolflow.llm.router import Replica, ReplicaStatistics, Router
 from toolflow.runtime.loop import run
 
 _PROMPT = "Find me a table for four in Lisbon on Friday, and tell me what the weather will be like. " * 8
@@ -75,7 +78,11 @@ def request(number: int, per_dialogue: int) -> Request:
 
 
 def make_client(
-    urls: list[str], concurrency: Callable[[], Concurrency], limits: RateLimits | None, timeout: float
+    urls: list[str],
+    concurrency: Callable[[], Concurrency],
+    limits: RateLimits | None,
+    timeout: float,
+    hedge: float = 0.0,
 ) -> tuple[Client, Router]:
     """The full core: quota, controller, breaker and retries, as a run has them."""
 
@@ -84,7 +91,8 @@ def make_client(
         return Gate(concurrency(), quota=quota, breaker=breaker)
 
     router = Router(tuple(Replica(url, OpenAIProvider(Endpoint(url))) for url in urls), gate)
-    return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout)), router
+    hedging = Hedging(hedge) if hedge else None
+    return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout), hedging=hedging), router
 
 
 async def drive(
@@ -129,9 +137,10 @@ async def pace(
     begin: float = 0.0,
     per_dialogue: int = _CALLS_PER_DIALOGUE,
     answer_within: float = 60.0,
+    hedge: float = 0.0,
 ) -> dict[str, Any]:
     """Drive the core and count."""
-    client, router = make_client(urls, concurrency, limits, answer_within)
+    client, router = make_client(urls, concurrency, limits, answer_within, hedge)
     try:
         answered, late, elapsed = await drive(client, calls, workers, seconds, begin, per_dialogue)
     finally:
@@ -147,8 +156,9 @@ async def pace(
         "attempts": figures.attempts,
         "rate_limited": figures.rate_limited,
         "rate_limited_share": figures.rate_limited / figures.attempts,
+        "hedged": figures.hedged,
         "limit_at_end": figures.limit,
-        "changes": [[round(c.at, 2), c.before, c.after, c.reason] for c in figures.changes][-12:],
+        "changes": [[round(c.at, 2), c.before, c.after, c.reason] for c in figures.changes][-40:],
         "endpoints": [repr(endpoint) for endpoint in router.statistics()],
     }
 
@@ -224,46 +234,45 @@ def case_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _rate(
-    name: str, limits: RateLimits | None, allowed_a_minute: int, options: tuple[str, ...], arguments: Any
-) -> dict[str, Any]:
-    with provider("--latency", "0.5", "--latency-spread", "0.3", *options) as url:
-        seconds = arguments.minutes * 60.0
-        result = run(
-            pace(
-                [url],
-                calls=10**6,
-                workers=400,
-                concurrency=lambda: FixedConcurrency(400),
-                limits=limits,
-                seconds=seconds,
-                begin=0.0 if limits is not None else 60.0,  # the first window is for finding out
-            )
-        )
-    result["pace"] = result["calls_counted"] / (allowed_a_minute * result["seconds"] / 60)
-    print(
-        f"{name}: pace {result['pace']:.3f}, {result['rate_limited']} 429s in {result['attempts']} attempts"
+async def _rate(url: str, limits: RateLimits | None, allowed_a_minute: int, minutes: float) -> dict[str, Any]:
+    result = await pace(
+        [url],
+        calls=10**6,
+        workers=400,
+        concurrency=lambda: FixedConcurrency(400),
+        limits=limits,
+        seconds=minutes * 60.0,
+        begin=0.0 if limits is not None else 60.0,  # the first window is for finding out
     )
-    return result
+    return {"pace": result["calls_counted"] / (allowed_a_minute * result["seconds"] / 60)} | result
 
 
 def case_rates(arguments: argparse.Namespace) -> dict[str, Any]:
-    """3,000 requests and 600,000 LLM tokens a minute, told and not told, on both kinds of windows."""
-    both = RateLimits(requests=3000, tokens=600_000)
-    limits = ("--rpm", "3000", "--tpm", "600000")
-    small, large = ("--fixed-usage", "100,20"), ("--fixed-usage", "250,150")
-    return {
-        f"{told}_{window}_{bound}": _rate(
-            f"{told}, {window}, bound by {bound}",
-            both if told == "told" else None,
-            3000 if bound == "requests" else 1500,
-            (*limits, "--window", window, *(small if bound == "requests" else large)),
-            arguments,
-        )
-        for told in arguments.limits
-        for window in ("sliding", "bucket")
-        for bound in ("requests", "tokens")
-    }
+    """3,000 requests and 600,000 LLM tokens a minute, told and not told, on both kinds of windows; each with
+    a server of its own, all at once: they take little."""
+    told = RateLimits(requests=3000, tokens=600_000)
+    usage = {"requests": ("100,20", 3000), "tokens": ("250,150", 1500)}
+    found: dict[str, Any] = {}
+
+    async def measure(name: str, url: str, limits: RateLimits | None, allowed: int) -> None:
+        found[name] = result = await _rate(url, limits, allowed, arguments.minutes)
+        refused, attempts = result["rate_limited"], result["attempts"]
+        print(f"{name}: pace {result['pace']:.3f}, {refused} 429s in {attempts} attempts", flush=True)
+
+    async def measure_all(cases: list[tuple[str, str, RateLimits | None, int]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for case in cases:
+                group.create_task(measure(*case))
+
+    with ExitStack() as servers:
+        cases: list[tuple[str, str, RateLimits | None, int]] = []
+        for who, window, bound in product(arguments.limits, ("sliding", "bucket"), usage):
+            fixed, allowed = usage[bound]
+            options = ("--latency", "0.5", "--latency-spread", "0.3", "--rpm", "3000", "--tpm", "600000")
+            url = servers.enter_context(provider(*options, "--window", window, "--fixed-usage", fixed))
+            cases.append((f"{who}_{window}_{bound}", url, told if who == "told" else None, allowed))
+        run(measure_all(cases))
+    return found
 
 
 def _controlled(options: tuple[str, ...], calls: int, workers: int = 400) -> dict[str, Any]:
@@ -323,24 +332,61 @@ def case_moving(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def case_faults(_: argparse.Namespace) -> dict[str, Any]:
-    """3 % 500s, 2 % resets, 1 % stalls, 0.5 % malformed, beside a run without."""
-    without = _controlled(("--latency", "0.5", "--cap", "200"), 8000)
+    """3 % 500s, 2 % resets, 1 % stalls, 0.5 % malformed, beside a run without; with second attempts too."""
+    found: dict[str, Any] = {"without": _controlled(("--latency", "0.5", "--cap", "200"), 8000)}
     faults = ("--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
-    with provider("--latency", "0.5", "--cap", "200", *faults) as url:
-        result = run(
-            pace(
-                [url],
-                calls=8000,
-                workers=400,
-                concurrency=AdaptiveConcurrency,
-                per_dialogue=1,
-                answer_within=3.0,
+    for name, hedge in (("unhedged", 0.0), ("hedged", 0.02)):
+        with provider("--latency", "0.5", "--cap", "200", *faults) as url:
+            result = run(
+                pace(
+                    [url],
+                    calls=8000,
+                    workers=400,
+                    concurrency=AdaptiveConcurrency,
+                    per_dialogue=1,
+                    answer_within=3.0,
+                    hedge=hedge,
+                )
             )
+        result["pace"] = result["calls_per_s"] / found["without"]["calls_per_s"]
+        found[name] = result
+        print(
+            f"faults, {name}: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}, "
+            f"{result['hedged']} second attempts"
         )
-    result["without_faults_per_s"] = without["calls_per_s"]
-    result["pace"] = result["calls_per_s"] / without["calls_per_s"]
-    print(f"faults: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}")
-    return result
+    return found
+
+
+def case_memory(_: argparse.Namespace) -> dict[str, Any]:
+    """Bytes that a call takes while it waits for a permit, its request and its task apart from the rest."""
+    waiting = 5000
+
+    class Silent:
+        async def send(self, _: Request) -> Completion:
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+        async def close(self) -> None: ...
+
+    async def measure() -> float:
+        gate = Gate(1, quota=Quota(RateLimits(), TokenEstimator()), breaker=Breaker())
+        client = Client(Router.single(Silent(), gate), hedging=Hedging(0.02))
+        requests = [request(number, _CALLS_PER_DIALOGUE) for number in range(waiting + 1)]
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        calls = [asyncio.create_task(client.complete(one)) for one in requests]
+        await asyncio.sleep(0.5)
+        assert gate.waiting == waiting
+        taken = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        return taken / waiting
+
+    taken = asyncio.run(measure())
+    print(f"memory: {taken / 1024:.2f} KiB for each waiting call")
+    return {"waiting": waiting, "bytes_a_call": taken}
 
 
 def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
@@ -348,14 +394,19 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
 
     async def play(urls: list[str], restart: Callable[[], None], stop: Callable[[], None]) -> dict[str, Any]:
         client, router = make_client(urls, lambda: FixedConcurrency(30), None, 5.0)
-        marks: list[tuple[float, int, str]] = []
+        marks: list[tuple[float, int, tuple[ReplicaStatistics, ...]]] = []
 
         async def script() -> None:
             for pause, what in ((20.0, stop), (20.0, restart), (20.0, lambda: None)):
-                marks.append((time.monotonic(), client.statistics().completed, repr(router.statistics())))
+                marks.append((time.monotonic(), client.statistics().completed, router.statistics()))
                 await asyncio.sleep(pause)
                 await asyncio.to_thread(what)
-            marks.append((time.monotonic(), client.statistics().completed, repr(router.statistics())))
+            marks.append((time.monotonic(), client.statistics().completed, router.statistics()))
+
+        def affinity(before: tuple[ReplicaStatistics, ...], after: tuple[ReplicaStatistics, ...]) -> float:
+            home = sum(one.at_home for one in after) - sum(one.at_home for one in before)
+            moved = sum(one.moved for one in after) - sum(one.moved for one in before)
+            return home / (home + moved)
 
         scripted = asyncio.create_task(script())
         answered, _, _ = await drive(client, 10**6, 120, 60.0)
@@ -366,7 +417,8 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
         paces = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(marks)]
         return {
             "of_capacity": [paces[0] / 180, paces[1] / 120, paces[2] / 180],
-            "endpoints": [mark[2] for mark in marks],
+            "affinity": [affinity(before[2], after[2]) for before, after in pairwise(marks)],
+            "endpoints": [[repr(one) for one in mark[2]] for mark in marks],
             "calls": answered,
         }
 
@@ -390,7 +442,8 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
             result = run(play([first, second, url], restart, stop))
         finally:
             alive[-1].kill()
-    print(f"endpoints: of the capacity there {', '.join(f'{share:.3f}' for share in result['of_capacity'])}")
+    for name in ("of_capacity", "affinity"):
+        print(f"endpoints, before, while one is gone, after: {name} {[round(it, 3) for it in result[name]]}")
     return result
 
 
@@ -402,6 +455,7 @@ CASES = {
     "moving": case_moving,
     "faults": case_faults,
     "endpoints": case_endpoints,
+    "memory": case_memory,
 }
 
 
@@ -410,7 +464,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=list(CASES))
     parser.add_argument("--calls", type=int, default=6000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each of the rates")
     parser.add_argument("--limits", nargs="*", choices=["told", "headers"], default=["told", "headers"])
     arguments = parser.parse_args()
     for name in arguments.cases:

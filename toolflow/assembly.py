@@ -29,12 +29,14 @@ from toolflow.llm.chat import Sampling
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
 from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.hedge import Hedging
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
 from toolflow.spending import BOUNDS, Spending, spending_of
 from toolflow.view.display import Display
+from toolflow.view.steering import Controls
 
 _ALIVE_PER_PERMIT = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
@@ -120,6 +122,7 @@ async def _play(
         router,
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
         budget=budget,
+        hedging=Hedging(config.hedge) if config.hedge else None,
         fallbacks=config.fallback_models,
     )
     model = JournalledModel(client, journal)
@@ -150,6 +153,14 @@ async def _play(
     )
 
     client.on_spare = synthesis.look_for_room
+    display.steer(
+        Controls(
+            client.set_limit,
+            synthesis.pause,
+            stop=lambda: signal.raise_signal(signal.SIGINT),
+            live=connection.live,
+        )
+    )
     if budget is not None:
 
         def exhausted(reason: str) -> None:

@@ -167,6 +167,9 @@ class RunConfig(_Section):
         default=(), description="Asked in turn where a model has given a call up."
     )
     max_concurrency: Positive | Literal["auto"] = "auto"
+    hedge: float = Field(
+        default=0.0, ge=0, le=1, description="Most second attempts beside late ones, as a share of calls."
+    )
     rpm: Positive | None = Field(default=None, description="Requests a minute, a model and endpoint.")
     tpm: Positive | None = Field(default=None, description="LLM tokens a minute, a model and endpoint.")
     input_tpm: Positive | None = None

@@ -86,6 +86,12 @@ class Synthesis:
         self._stopped: Ending | None = None
         self._spent: Callable[[], Awaitable[None]] | None = None
         self._failures_in_a_row = 0
+        self._paused = False
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001  a switch
+        """Begin no dialogue for now, or begin them again; those alive go on."""
+        self._paused = paused
+        self._changed.set()
 
     def stop(self) -> None:
         """Begin no dialogue and send no call any more; let the calls in flight finish."""
@@ -159,14 +165,18 @@ class Synthesis:
 
     def _has_room(self) -> bool:
         alive = self._progress.alive
-        return alive < self._bounds.alive() and self._progress.accepted + alive < self._bounds.target
+        return (
+            not self._paused
+            and alive < self._bounds.alive()
+            and self._progress.accepted + alive < self._bounds.target
+        )
 
     def _ending(self) -> Ending | None:
         if self._progress.accepted >= self._bounds.target and not self._progress.alive:
             return "target_met"
         if self._stopped is not None:
             return self._stopped
-        return None if self._progress.alive else "candidate_ceiling"
+        return None if self._progress.alive or self._paused else "candidate_ceiling"
 
     async def _dialogue(self, index: int) -> None:
         """Everything that one dialogue goes through."""

@@ -6,17 +6,19 @@ Callers send one attempt after the other; refused and failed ones pause for up t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import Literal
 
 from toolflow.errors import LLMError, RateLimitedError, ServerFailedError
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency
+from toolflow.llm.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency import Concurrency, Ended
 from toolflow.llm.outcome import Outcome
 
-Latency = Callable[[int, Random], float]
-"""Seconds of an attempt by the number that the server works on, itself included."""
+Latency = Callable[[int, float, Random], float]
+"""Seconds of an attempt by the number that the server works on, itself included, and by the time."""
 
 _REFUSAL = 0.002
 
@@ -35,6 +37,10 @@ class Run:
     def pace(self) -> float:
         return self.answered / self.seconds
 
+    def between(self, begin: float, end: float) -> float:
+        """Answers a second in a part of the run."""
+        return sum(begin <= at < end for at in self.answered_at) / (end - begin)
+
 
 @dataclass(order=True, frozen=True, slots=True)
 class _Event:
@@ -43,6 +49,8 @@ class _Event:
     kind: Literal["answered", "refused", "failed", "back"]
     began: float = 0.0
     in_flight: int = 0
+    place: int = 0
+    role: str = "user"
 
 
 def simulate_endpoint(
@@ -51,12 +59,28 @@ def simulate_endpoint(
     latency: Latency,
     cap: Callable[[float], int] = lambda _: 1_000_000,
     failing: float = 0.0,
+    failing_after: float = 0.1,
+    roles: Mapping[str, float] = MappingProxyType({"user": 1.0}),
     callers: int = 400,
     seconds: float = float("inf"),
     concurrency: Concurrency | None = None,
     seed: int = 0,
 ) -> Run:
-    """Play until all calls are answered or the time is over."""
+    """Play until all calls are answered or the time is over.
+
+    Args:
+        calls: How many there are.
+        latency: Of an attempt of the plainest role.
+        cap: Most that the server works on, by the time; it refuses the others.
+        failing: Share of attempts that fail.
+        failing_after: Seconds until they do.
+        roles: How many times the latency each role's attempts take; they are drawn evenly.
+        callers: Most calls that wait or are in flight.
+        seconds: When to stop.
+        concurrency: What holds the limit; an adaptive one if None.
+        seed: Of all that is drawn.
+    """
+    names = list(roles)
     random = Random(seed)
     controller = concurrency or AdaptiveConcurrency()
     now = 0.0
@@ -71,14 +95,14 @@ def simulate_endpoint(
         while waiting and in_flight < controller.limit:
             waiting, in_flight, attempts, number = waiting - 1, in_flight + 1, attempts + 1, number + 1
             if served >= cap(now):
-                heapq.heappush(events, _Event(now + _REFUSAL, number, "refused", now, in_flight))
+                heapq.heappush(events, _Event(now + _REFUSAL, number, "refused", now, in_flight, attempts))
                 continue
             served += 1
             fails = random.random() < failing
-            pause = 0.1 if fails else latency(served, random)
-            heapq.heappush(
-                events, _Event(now + pause, number, "failed" if fails else "answered", now, in_flight)
-            )
+            role = random.choice(names)
+            pause = failing_after if fails else roles[role] * latency(served, now, random)
+            kind: Literal["failed", "answered"] = "failed" if fails else "answered"
+            heapq.heappush(events, _Event(now + pause, number, kind, now, in_flight, attempts, role))
 
     send()
     while events and now < seconds:
@@ -104,12 +128,19 @@ def simulate_endpoint(
         else:
             number += 1
             heapq.heappush(events, _Event(now + random.uniform(0.5, 1.0), number, "back"))
+        outcome = Outcome(now - event.began, error=error)
         controller.settled(
-            Outcome(now - event.began, error=error),
-            began=event.began,
-            in_flight=event.in_flight,
-            saturated=saturated,
-            now=now,
+            Ended(
+                outcome,
+                event.role,
+                event.began,
+                event.place,
+                attempts,
+                event.in_flight,
+                in_flight,
+                saturated,
+            ),
+            now,
         )
         send()
     return Run(len(answered_at), now, attempts, refused, tuple(answered_at))

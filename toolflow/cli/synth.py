@@ -156,6 +156,15 @@ def synth(
             rich_help_panel=_HOW,
         ),
     ] = None,
+    hedge: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Send late calls a second time, at most this share of all: 0.02. The first answer counts.",
+            show_default="never",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     rpm: Annotated[
         int | None,
         typer.Option(
@@ -258,6 +267,7 @@ def synth(
         "tool_calls": tool_calls.value if tool_calls else None,
         "mistakes": mistakes,
         "max_concurrency": max_concurrency,
+        "hedge": hedge,
         "rpm": rpm,
         "tpm": tpm,
         "max_cost": max_cost,

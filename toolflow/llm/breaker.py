@@ -15,6 +15,10 @@ _FAILURES_IN_A_ROW: Final = 8
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
 
+AMONG_SEVERAL: Final = 2.0
+"""Longest pause of an endpoint beside which others serve: a probe that fails costs one quick attempt there,
+but every second until the endpoint is found again costs its share of the pace."""
+
 
 class Breaker:
     """Opens when nothing but network and server failures come back; a probe that is answered closes it.

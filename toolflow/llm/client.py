@@ -20,8 +20,9 @@ from toolflow.errors import (
     TransientLLMError,
 )
 from toolflow.llm.chat import Completion, Delivery, Request, Usage
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange
 from toolflow.llm.gate import TurnedAwayError
+from toolflow.llm.hedge import Hedging, OvertakenError, Race, Result
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Lane, ReplicaStatistics, Router
@@ -83,6 +84,7 @@ class ClientStatistics:
         limit: Attempts that may be in flight.
         changes: The last changes of that limit, oldest first.
         endpoints: Where attempts go.
+        hedged: Second attempts that were begun beside one that was late.
     """
 
     completed: int
@@ -97,6 +99,7 @@ class ClientStatistics:
     limit: int = 0
     changes: tuple[LimitChange, ...] = ()
     endpoints: tuple[ReplicaStatistics, ...] = ()
+    hedged: int = 0
 
 
 class Client:
@@ -110,6 +113,7 @@ class Client:
             :meth:`close`.
         policy: Decides about further attempts.
         budget: Bounds what is spent; None for no bound.
+        hedging: Sends late attempts a second time; None for never.
         fallbacks: Models that are asked in turn where one has given a call up.
         on_spare: Called when an attempt ended and nobody waited for its permit.
         sleep: Pauses before further attempts.
@@ -122,6 +126,7 @@ class Client:
         policy: RetryPolicy | None = None,
         *,
         budget: Budget | None = None,
+        hedging: Hedging | None = None,
         fallbacks: Sequence[str] = (),
         on_spare: Callable[[], None] | None = None,
         sleep: Sleep = asyncio.sleep,
@@ -131,6 +136,7 @@ class Client:
         self._router = router
         self._policy = policy or RetryPolicy()
         self._budget = budget
+        self._hedging = hedging
         self._fallbacks = tuple(fallbacks)
         self._sleep = sleep
         self._clock = clock
@@ -141,6 +147,7 @@ class Client:
         self._prompt_tokens = 0
         self._completion_tokens = 0
         self._backing_off = 0
+        self._hedged = 0
 
     async def complete(self, request: Request) -> Completion:
         """Send the request until it gives a completion or the policy gives up, on the fallback models too.
@@ -169,6 +176,7 @@ class Client:
         while True:
             outcome, completion = await self._attempt(sent, self._policy.timeout(elapsed))
             if completion is not None:
+                self._completed += 1
                 told = completion.delivery
                 delivery = Delivery(told.endpoint, failures + malformed + 1, outcome.seconds, told.limits)
                 return Completion(
@@ -194,23 +202,44 @@ class Client:
             elapsed += pause
             await self._back_off(pause)
 
-    async def _attempt(self, request: Request, seconds: float) -> tuple[Outcome, Completion | None]:
+    async def _attempt(self, request: Request, seconds: float) -> Result:
+        hedging = self._hedging
+        if hedging is None:
+            return await self._reserve(request, seconds)
+        race = Race(
+            hedging.patience(request), hedging.may_begin, lambda: self._reserve(request, seconds, second=True)
+        )
+        outcome, completion = await race.run(self._reserve(request, seconds, race=race))
+        self._hedged += race.hedged
+        if completion is not None:
+            hedging.answered(request, outcome.seconds)
+        return outcome, completion
+
+    async def _reserve(
+        self, request: Request, seconds: float, *, race: Race | None = None, second: bool = False
+    ) -> Result:
         if self._budget is None:
-            return await self._pass(request, seconds, None)
+            return await self._pass(request, seconds, None, race, second=second)
         async with self._budget.reserve(request) as spending:
-            return await self._pass(request, seconds, spending)
+            return await self._pass(request, seconds, spending, race, second=second)
 
     async def _pass(
-        self, request: Request, seconds: float, spending: Spending | None
-    ) -> tuple[Outcome, Completion | None]:
+        self,
+        request: Request,
+        seconds: float,
+        spending: Spending | None,
+        race: Race | None,
+        *,
+        second: bool,
+    ) -> Result:
         """Pass a gate and send once; turned away from one whose endpoint is down, pass another."""
         while True:
-            lane = self._router.route(request)
+            lane = self._router.route_second(request) if second else self._router.route(request)
             try:
                 async with lane.gate.permit(request) as lease:
                     if spending is not None:
                         await spending.begin()
-                    outcome, completion = await self._send(lane, request, seconds)
+                    outcome, completion = await self._send(lane, request, seconds, race)
                     lease.settle(outcome)
                     if spending is not None:
                         spending.settle(*_spent(request, outcome, completion))
@@ -223,13 +252,17 @@ class Client:
             self.on_spare()
         return outcome, completion
 
-    async def _send(self, lane: Lane, request: Request, seconds: float) -> tuple[Outcome, Completion | None]:
+    async def _send(self, lane: Lane, request: Request, seconds: float, race: Race | None) -> Result:
         started = self._clock()
         error: LLMError
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as deadline:
+                if race is not None:
+                    race.sent(deadline)
                 completion = await lane.replica.provider.send(request)
         except TimeoutError:
+            if race is not None and race.is_overtaken:
+                raise OvertakenError from None
             error = _TimedOutError(seconds)
         except LLMError as failure:
             error = failure
@@ -239,15 +272,16 @@ class Client:
                 delivery = replace(completion.delivery, endpoint=lane.replica.name)
                 completion = replace(completion, delivery=delivery)
             return Outcome(took, completion.usage, limits=completion.delivery.limits), completion
+        finally:
+            if race is not None:
+                race.ended()
         return Outcome(self._clock() - started, _usage(error), error), None
 
     def _count(self, outcome: Outcome) -> None:
         self._attempts += 1
         self._prompt_tokens += outcome.usage.prompt
         self._completion_tokens += outcome.usage.completion
-        if outcome.error is None:
-            self._completed += 1
-        elif isinstance(outcome.error, RateLimitedError):
+        if isinstance(outcome.error, RateLimitedError):
             self._rate_limited += 1
 
     async def _back_off(self, pause: float) -> None:
@@ -258,6 +292,17 @@ class Client:
             await self._sleep(pause)
         finally:
             self._backing_off -= 1
+
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Change, in the midst of a run, how many attempts may be in flight at each gate.
+
+        Args:
+            limit: Held exactly from now on; "auto" follows what the endpoint bears, from the present limit.
+
+        Raises:
+            UsageError: It is less than one.
+        """
+        self._router.set_limit(limit)
 
     def statistics(self) -> ClientStatistics:
         endpoints = self._router.statistics()
@@ -274,6 +319,7 @@ class Client:
             self._router.limit,
             self._router.changes(),
             endpoints,
+            self._hedged,
         )
 
     async def close(self) -> None:

@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 
 from toolflow.config import RunConfig
 from toolflow.errors import TransientLLMError, UsageError
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
-from toolflow.llm.concurrency import AdaptiveConcurrency, Concurrency, FixedConcurrency
+from toolflow.llm.concurrency import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint, speaks, speaks_there
 from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
@@ -142,7 +143,7 @@ def make_router(config: RunConfig, connection: Connection, estimator: TokenEstim
             concurrency = FixedConcurrency(most)
         else:
             concurrency = AdaptiveConcurrency()
-        return Gate(concurrency, quota=Quota(limits, foresees), breaker=breaker)
+        return Gate(concurrency, most=most, quota=Quota(limits, foresees), breaker=breaker)
 
     return Router(connection.replicas, make_gate)
 

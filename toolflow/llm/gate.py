@@ -18,9 +18,17 @@ from types import TracebackType
 from typing import Protocol
 
 from toolflow.clock import Clock, monotonic
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import Concurrency, FixedConcurrency, LimitChange
+from toolflow.llm.concurrency import (
+    MOST,
+    Concurrency,
+    ConcurrencyLimit,
+    Ended,
+    FixedConcurrency,
+    LimitChange,
+)
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.quota import Quota, Reservation
 
@@ -59,6 +67,7 @@ class Gate:
 
     Args:
         concurrency: Attempts that may be in flight: a number, or what follows the endpoint.
+        most: Largest limit that :meth:`set_limit` gives; None for any.
         quota: The rate limits; None where there are none to keep.
         breaker: The endpoint's, shared by the gates of its models; None where it cannot be down.
         clock: What the rules are told as the time.
@@ -71,6 +80,7 @@ class Gate:
         self,
         concurrency: Concurrency | int,
         *,
+        most: int | None = None,
         quota: Quota | None = None,
         breaker: Breaker | None = None,
         clock: Clock = monotonic,
@@ -78,11 +88,11 @@ class Gate:
         self._concurrency: Concurrency = (
             FixedConcurrency(concurrency) if isinstance(concurrency, int) else concurrency
         )
+        self._most = most
         self._quota = quota
         self._breaker = breaker
         self._clock = clock
-        self._in_flight = 0
-        self._waiting = 0
+        self._in_flight = self._waiting = self._started = 0
         self._tickets = count()
         self._queue: list[tuple[int, int, Request, asyncio.Future[_Passage]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -102,13 +112,24 @@ class Gate:
         """
         return _Permit(self, request)
 
-    def set_limit(self, limit: int) -> None:
-        """Change the concurrency limit by hand; what is in flight is left alone.
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Hold a limit from now on, or follow the endpoint from the present one; what is in flight stays.
 
         Raises:
             UsageError: It is less than one.
         """
-        self._concurrency.set_limit(limit, self._clock())
+        held, now = self._concurrency, self._clock()
+        if isinstance(limit, int):
+            number = limit if self._most is None else min(limit, self._most)
+            change = LimitChange(now, held.limit, number, "set by hand")
+            self._concurrency = FixedConcurrency(number, history=(*held.changes, change))
+        elif isinstance(held, FixedConcurrency):
+            change = LimitChange(now, held.limit, held.limit, "set by hand: auto")
+            self._concurrency = AdaptiveConcurrency(
+                start=held.limit,
+                most=max(held.limit, MOST) if self._most is None else self._most,
+                history=(*held.changes, change),
+            )
         self.pump()
 
     def statistics(self) -> GateStatistics:
@@ -171,9 +192,17 @@ class Gate:
         if outcome is not None:
             if self._breaker is not None:
                 self._breaker.settled(outcome, passage.began, now)
-            self._concurrency.settled(
-                outcome, began=passage.began, in_flight=passage.in_flight, saturated=saturated, now=now
+            ended = Ended(
+                outcome,
+                passage.request.key.role,
+                passage.began,
+                passage.number,
+                self._started,
+                passage.in_flight,
+                self._in_flight,
+                saturated,
             )
+            self._concurrency.settled(ended, now)
         elif self._breaker is not None:
             self._breaker.abandoned(passage.began, now)
         if self._queue:
@@ -215,7 +244,8 @@ class Gate:
             self._breaker.started()
         reservation = None if self._quota is None else self._quota.reserve(request, now)
         saturated = self._in_flight >= self._concurrency.limit
-        return _Passage(request, now, self._in_flight, reservation, saturated=saturated)
+        self._started += 1
+        return _Passage(request, now, self._started, self._in_flight, reservation, saturated=saturated)
 
     def _forget_cancelled(self) -> None:
         # Cancelled turns leave the heap when they reach its top; a mass cancellation must not stay in memory.
@@ -230,6 +260,7 @@ class _Passage:
 
     request: Request
     began: float
+    number: int
     in_flight: int
     reservation: Reservation | None
     saturated: bool

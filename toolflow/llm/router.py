@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from toolflow.clock import Clock, derive_seed, monotonic
-from toolflow.llm.breaker import Breaker, State
+from toolflow.llm.breaker import AMONG_SEVERAL, Breaker, State
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange, checked
 from toolflow.llm.gate import Gate
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class Lane:
 class _Post:
     """What is known of one replica."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, breaker: Breaker) -> None:
         self.replica = replica
-        self.breaker = Breaker()
+        self.breaker = breaker
         self.lanes: dict[str, Lane] = {}
         self.answered = self.failed = self.at_home = self.moved = 0
 
@@ -111,11 +111,15 @@ class Router:
     def __init__(
         self, replicas: Sequence[Replica], make_gate: Callable[[Breaker], Gate], *, clock: Clock = monotonic
     ) -> None:
-        self._posts = [_Post(replica) for replica in replicas]
+        self._posts = [
+            _Post(replica, Breaker(longest_pause=AMONG_SEVERAL) if len(replicas) > 1 else Breaker())
+            for replica in replicas
+        ]
         self._make_gate = make_gate
         self._clock = clock
         self._homes: dict[int, int] = {}
         self._moves = 0
+        self._by_hand: ConcurrencyLimit | None = None
 
     @classmethod
     def single(cls, provider: Provider, gate: Gate, name: str = "") -> Router:
@@ -130,8 +134,20 @@ class Router:
         """Attempts that may be in flight in all; before the first one, what the gates will begin with."""
         gates = {gate for post in self._posts for gate in post.gates}
         if not gates:
-            return self._make_gate(Breaker()).statistics().limit * len(self._posts)
+            return self._open_gate(Breaker()).statistics().limit * len(self._posts)
         return sum(gate.statistics().limit for gate in gates)
+
+    def set_limit(self, limit: ConcurrencyLimit) -> None:
+        """Hold so many attempts in flight at each gate, as ``--max-concurrency`` does; "auto" finds out.
+
+        Raises:
+            UsageError: It is less than one.
+        """
+        if isinstance(limit, int):
+            checked(limit)
+        self._by_hand = limit
+        for gate in {gate for post in self._posts for gate in post.gates}:
+            gate.set_limit(limit)
 
     def route(self, request: Request) -> Lane:
         """The lane for the next attempt of a request."""
@@ -154,6 +170,16 @@ class Router:
         if len(self._homes) > _HOMES_KEPT:
             del self._homes[next(iter(self._homes))]
         return self._lane(place, request.model)
+
+    def route_second(self, request: Request) -> Lane:
+        """The lane for an attempt beside another of the same request: elsewhere, if there is such a place."""
+        now = self._clock()
+        home = self._homes.get(request.key.dialogue)
+        up = [place for place, post in enumerate(self._posts) if post.breaker.wait(now) == 0.0]
+        others = [place for place in up if place != home]
+        if not others:
+            return self._lane(home or 0, request.model)
+        return self._lane(self._choose(request.key.dialogue, others), request.model)
 
     def settled(self, lane: Lane, *, answered: bool) -> None:
         """An attempt on a lane has ended."""
@@ -220,5 +246,11 @@ class Router:
         post = self._posts[place]
         lane = post.lanes.get(model)
         if lane is None:
-            lane = post.lanes[model] = Lane(place, post.replica, self._make_gate(post.breaker))
+            lane = post.lanes[model] = Lane(place, post.replica, self._open_gate(post.breaker))
         return lane
+
+    def _open_gate(self, breaker: Breaker) -> Gate:
+        gate = self._make_gate(breaker)
+        if self._by_hand is not None:
+            gate.set_limit(self._by_hand)
+        return gate

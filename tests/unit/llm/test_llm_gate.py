@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolflow.errors import UsageError
+from toolflow.errors import RateLimitedError, UsageError
+from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.chat import CallKey, Request
 from toolflow.llm.gate import Gate, GateStatistics
+from toolflow.llm.outcome import Outcome
 
 Operation = tuple[str, int]
 
@@ -207,3 +209,50 @@ def test_an_error_inside_gives_the_permit_back() -> None:
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="lets no call through"):
         Gate(0)
+
+
+def test_a_limit_set_by_hand_is_exact_until_it_is_auto_again() -> None:
+    async def play() -> None:
+        now = 0.0
+        gate = Gate(AdaptiveConcurrency(start=4, most=64), clock=lambda: now)
+        gate.set_limit(2)
+        taken = [asyncio.create_task(gate.take(request_of(number))) for number in range(6)]
+        await settle()
+        assert gate.statistics().in_flight == 2
+        for _ in range(3):
+            for task in [task for task in taken if task.done()]:
+                taken.remove(task)
+                gate.give_back(task.result(), Outcome(0.01, error=RateLimitedError("429")))
+            await settle()
+            assert gate.statistics().limit == 2
+        gate.set_limit("auto")
+        crowd = [asyncio.create_task(gate.take(request_of(number))) for number in range(50)]
+        for _ in range(20):
+            await settle()
+            now += 1.0
+            for task in [task for task in crowd if task.done()]:
+                crowd.remove(task)
+                gate.give_back(task.result(), Outcome(1.0))
+        assert gate.statistics().limit > 2
+        assert [change.reason for change in gate.statistics().changes][:2] == [
+            "set by hand",
+            "set by hand: auto",
+        ]
+
+    asyncio.run(play())
+
+
+def test_raising_the_limit_lets_the_waiting_go_and_the_most_bounds_it() -> None:
+    async def play() -> None:
+        gate = Gate(1, most=3)
+        taken = [asyncio.create_task(gate.take(request_of(number))) for number in range(6)]
+        await settle()
+        gate.set_limit(50)
+        await settle()
+        assert sum(task.done() for task in taken) == 3
+        with pytest.raises(UsageError, match="lets no call through"):
+            gate.set_limit(0)
+        for task in taken:
+            task.cancel()
+
+    asyncio.run(play())

@@ -13,6 +13,7 @@ from toolflow.errors import (
     ConnectionFailedError,
     PermanentLLMError,
     ServerFailedError,
+    UsageError,
 )
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 from toolflow.llm.client import Client
@@ -225,5 +226,30 @@ def test_who_is_cancelled_while_being_turned_away_is_counted_once() -> None:
         gate.give_back(first, None)
         async with asyncio.timeout(1):
             await later
+
+    run_virtual(play())
+
+
+def test_a_limit_set_by_hand_reaches_every_gate_those_of_later_models_too() -> None:
+    async def play() -> None:
+        client, router = make([Endpoint(), Endpoint()])
+        await converse(client, range(4), 1)
+        with pytest.raises(UsageError, match="lets no call through"):
+            client.set_limit(0)
+        client.set_limit(3)
+        assert [one.limit for one in router.statistics()] == [3, 3]
+        for dialogue in range(8):
+            await client.complete(request_of(dialogue, model="other"))
+        assert [one.limit for one in router.statistics()] == [6, 6]
+        assert client.statistics().limit == 12
+
+    run_virtual(play())
+
+
+def test_a_limit_set_before_the_first_call_holds() -> None:
+    async def play() -> None:
+        client, _ = make([Endpoint()])
+        client.set_limit(3)
+        assert client.statistics().limit == 3
 
     run_virtual(play())
