@@ -82,11 +82,11 @@ def conversation(focus: Focus, width: int, room: int, live: tuple[str, str] | No
         live: Who is writing just now, and what.
     """
     lines: deque[Text] = deque()
-    if focus.dialogue is None:
-        lines.append(Text(cut("waiting for the first plan …", width), "dim italic"))
-    elif live is not None and (growing := growing_text(live[1], 3 * width)):
+    if live is not None and (growing := growing_text(live[1], 3 * width)):
         kind = _KINDS.get(live[0], "assistant")
         lines.extend(_entry_lines(Entry(kind, growing + " ▌"), width, 3))
+    elif focus.dialogue is None:
+        lines.append(Text(cut("waiting for the first plan …", width), "dim italic"))
     elif focus.awaited:
         indent = _indent(width)
         lines.append(Text(" " * indent + cut(_AWAITED[focus.awaited], width - indent), "dim italic"))

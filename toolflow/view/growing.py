@@ -8,7 +8,7 @@ from typing import Final
 
 from toolflow.text import one_line
 
-_STRING_VALUE: Final = re.compile(r'[:\[,]\s*"((?:[^"\\]|\\.)*)(?:"(?!\s*:)|\\?$)', re.DOTALL)
+_STRING_VALUE: Final = re.compile(r'[:\[]\s*"((?:[^"\\]|\\.)*)(?:"(?!\s*:)|\\?$)', re.DOTALL)
 """A string that is no name of a member, ended or not."""
 
 

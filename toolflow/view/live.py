@@ -116,9 +116,7 @@ class LiveDisplay:
             live.stop()
 
     def _state(self, snapshot: ProgressSnapshot) -> ViewState:
-        live = None
-        if self._controls is not None and self._focus.dialogue is not None:
-            live = self._controls.live.of(self._focus.dialogue)
+        live = None if self._controls is None else self._controls.live.of(self._focus.dialogue)
         keys = "" if self._steering is None else self._steering.line()
         return ViewState(self._title, self._pace.observe(snapshot), self._focus, self._notices, live, keys)
 
