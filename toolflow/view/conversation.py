@@ -83,7 +83,7 @@ def conversation(focus: Focus, width: int, room: int, live: tuple[str, str] | No
     """
     lines: deque[Text] = deque()
     if live is not None and (growing := growing_text(live[1], 3 * width)):
-        kind = _KINDS.get(live[0], "assistant")
+        kind: Kind = _KINDS.get(live[0], "assistant")
         lines.extend(_entry_lines(Entry(kind, growing + " ▌"), width, 3))
     elif focus.dialogue is None:
         lines.append(Text(cut("waiting for the first plan …", width), "dim italic"))

@@ -32,8 +32,7 @@ def reading_keys(press: Callable[[str], None], terminal: TextIO | None = None) -
     Yields:
         Whether keys are read.
     """
-    terminal = terminal or sys.stdin
-    descriptor = _descriptor(terminal)
+    descriptor = _descriptor(terminal or sys.stdin)
     if descriptor is None:
         yield False
         return
@@ -105,8 +104,10 @@ def keys_in(text: str) -> list[str]:
     return keys
 
 
-def _descriptor(terminal: TextIO) -> int | None:
+def _descriptor(terminal: TextIO | None) -> int | None:
     """The terminal's file descriptor, if it is one and this process is in its foreground."""
+    if terminal is None:  # started without standard input
+        return None
     try:
         descriptor = terminal.fileno()
         # A process in the background that changes its terminal is stopped.
