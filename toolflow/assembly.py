@@ -41,6 +41,7 @@ from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
 from toolflow.summary import summarise
 from toolflow.view.display import Display
+from toolflow.view.steering import Controls
 from toolflow.watchdog import Bark, Situation, Watchdog
 
 _ALIVE_PER_PERMIT = 1.25
@@ -192,6 +193,14 @@ async def _play(
     )
 
     client.on_spare = synthesis.look_for_room
+    display.steer(
+        Controls(
+            client.set_limit,
+            synthesis.pause,
+            stop=lambda: signal.raise_signal(signal.SIGINT),
+            live=connection.live,
+        )
+    )
     if budget is not None:
 
         def exhausted(reason: str) -> None:

@@ -83,6 +83,12 @@ class Synthesis:
         self._stopped: Ending | None = None
         self._spent: Callable[[], Awaitable[None]] | None = None
         self._failures_in_a_row = 0
+        self._paused = False
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001  a switch
+        """Begin no dialogue for now, or begin them again; those alive go on."""
+        self._paused = paused
+        self._changed.set()
 
     def stop(self) -> None:
         """Begin no dialogue and send no call any more; let the calls in flight finish."""
@@ -155,7 +161,8 @@ class Synthesis:
         return {*accepted, *(line["index"] for line in thrown_out)}
 
     def _may_begin(self, index: int) -> bool:
-        return self._progress.alive < self._bounds.alive() and self._is_wanted(index)
+        room = not self._paused and self._progress.alive < self._bounds.alive()
+        return room and self._is_wanted(index)
 
     def _is_wanted(self, index: int) -> bool:
         """Whether a dialogue may be among the first ``target``: those begun here all come before it."""
@@ -168,6 +175,8 @@ class Synthesis:
         wanted = following is not None and self._is_wanted(following)
         if self._progress.accepted >= self._bounds.target and not wanted:
             return "target_met"
+        if self._paused and wanted:
+            return self._stopped  # whoever paused the run may let it go on
         return self._stopped or "candidate_ceiling"
 
     def _set_spare_aside(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
 from toolflow.cli.model_work import (
     PARTIAL,
     BaseUrl,
@@ -59,6 +60,10 @@ def check_links(
     ] = False,
     model: Model = None,
     base_url: BaseUrl = None,
+    api: Api = None,
+    header: Header = None,
+    ca_bundle: CaBundle = None,
+    insecure: Insecure = None,
     max_concurrency: MaxConcurrency = 64,
     max_calls: MaxCalls = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
@@ -76,6 +81,7 @@ def check_links(
     from toolflow.graph.link_check import sample_links
 
     flags = {"model": model, "base_url": base_url, "max_concurrency": max_concurrency, "seed": seed}
+    flags |= endpoint_flags(api, header, ca_bundle, insecure)
     config = load_config(None, flags)
     graph = ToolGraph.load(graph_file)
     links = sample_links(graph, n, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +51,22 @@ Insecure = Annotated[
     bool | None,
     typer.Option("--insecure", help="Do not check certificates. Anybody may listen.", rich_help_panel=_PANEL),
 ]
+
+
+def endpoint_flags(
+    api: ApiKind | None, header: list[str] | None, ca_bundle: str | None, insecure: bool | None
+) -> dict[str, Any]:
+    """These options as flags of :func:`toolflow.config.load_config`.
+
+    Raises:
+        UsageError: A header is none.
+    """
+    return {
+        "api": api.value if api else None,
+        "headers": read_headers(header),
+        "ca_bundle": ca_bundle,
+        "insecure": insecure,
+    }
 
 
 def read_headers(lines: list[str] | None) -> dict[str, str] | None:

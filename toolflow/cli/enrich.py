@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
 from toolflow.cli.model_work import (
     PARTIAL,
     BaseUrl,
@@ -55,6 +56,10 @@ def enrich(
     ] = None,
     model: Model = None,
     base_url: BaseUrl = None,
+    api: Api = None,
+    header: Header = None,
+    ca_bundle: CaBundle = None,
+    insecure: Insecure = None,
     max_concurrency: MaxConcurrency = 64,
     max_calls: MaxCalls = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -72,6 +77,7 @@ def enrich(
 
     fills = _fills(fill)
     flags = {"model": model, "base_url": base_url, "max_concurrency": max_concurrency, "seed": seed}
+    flags |= endpoint_flags(api, header, ca_bundle, insecure)
     config = load_config(None, flags)
     tools = load_catalogue(paths, skip_invalid=skip_invalid, limit=limit_tools).catalogue.tools
     enrichment, rehearsal = run_job(_enrich(config, tools, output, fills, evolve=evolve, max_calls=max_calls))

@@ -28,7 +28,7 @@ BaseUrl = Annotated[
     typer.Option(
         metavar="URL",
         rich_help_panel=_MODEL,
-        help="OpenAI-compatible endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are heeded.",
+        help="Endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are heeded, ANTHROPIC_… likewise.",
     ),
 ]
 MaxConcurrency = Annotated[

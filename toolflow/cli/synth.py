@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, Stream, read_headers
+from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, Stream, endpoint_flags
 
 
 class SamplerKind(StrEnum):
@@ -282,11 +282,8 @@ def synth(
         "prompts": str(prompts) if prompts else None,
         "model": model,
         "base_url": tuple(base_url) if base_url else None,
-        "api": api.value if api else None,
+        **endpoint_flags(api, header, ca_bundle, insecure),
         "stream": stream,
-        "headers": read_headers(header),
-        "ca_bundle": ca_bundle,
-        "insecure": insecure,
         "fallback_models": tuple(fallback_model) if fallback_model else None,
         "tool_calls": tool_calls.value if tool_calls else None,
         "mistakes": mistakes,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
 from toolflow.cli.model_work import BaseUrl, Model
 
 
@@ -14,6 +15,10 @@ def tune(
     *,
     model: Model = None,
     base_url: BaseUrl = None,
+    api: Api = None,
+    header: Header = None,
+    ca_bundle: CaBundle = None,
+    insecure: Insecure = None,
     tools: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,6 +59,7 @@ def tune(
     from toolflow.config import load_config
 
     flags: dict[str, Any] = {"model": model, "base_url": base_url, "tools": tuple(tools) if tools else None}
+    flags |= endpoint_flags(api, header, ca_bundle, insecure)
     code = run_tuning(
         load_config(config, flags),
         max_calls=max_calls,

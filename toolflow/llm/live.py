@@ -29,7 +29,8 @@ class LiveText:
             if self._speaking.get(key.dialogue) is shown:
                 del self._speaking[key.dialogue]
 
-    def of(self, dialogue: int) -> tuple[str, str] | None:
-        """The role that is speaking in a dialogue, and its text so far; None where nobody is."""
-        found = self._speaking.get(dialogue)
+    def of(self, dialogue: int | None) -> tuple[str, str] | None:
+        """The role that is speaking in a dialogue, or in any, and its text so far; None where nobody is."""
+        first = next(iter(self._speaking), None) if dialogue is None else dialogue
+        found = None if first is None else self._speaking.get(first)
         return None if found is None else (found[0].role, "".join(found[1]))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from toolflow.runtime.events import AgentRole
 from toolflow.view.focus import Entry, Focus, Kind
+from toolflow.view.growing import growing_text
 from toolflow.view.lines import cut, wrap
 
 _WIDE: Final = 60
@@ -45,6 +46,9 @@ _TEXT_STYLES: Final[Mapping[Kind, str]] = {
     "end": "dim",
 }
 
+_KINDS: Final[Mapping[str, Kind]] = {"planner": "goal", "user": "user", "tool": "result"}
+"""How a role's words are shown while they are being written; the assistant's as its own."""
+
 _AWAITED: Final[Mapping[AgentRole, str]] = {
     "planner": "the planner thinks …",
     "user": "the user writes …",
@@ -68,10 +72,20 @@ def title_line(focus: Focus, width: int) -> Text:
     return line
 
 
-def conversation(focus: Focus, width: int, room: int) -> list[Text]:
-    """What was said last, in at most ``room`` lines of at most ``width`` cells."""
+def conversation(focus: Focus, width: int, room: int, live: tuple[str, str] | None = None) -> list[Text]:
+    """What was said last, in at most ``room`` lines of at most ``width`` cells.
+
+    Args:
+        focus: The dialogue.
+        width: Cells in a line.
+        room: Lines.
+        live: Who is writing just now, and what.
+    """
     lines: deque[Text] = deque()
-    if focus.dialogue is None:
+    if live is not None and (growing := growing_text(live[1], 3 * width)):
+        kind: Kind = _KINDS.get(live[0], "assistant")
+        lines.extend(_entry_lines(Entry(kind, growing + " ▌"), width, 3))
+    elif focus.dialogue is None:
         lines.append(Text(cut("waiting for the first plan …", width), "dim italic"))
     elif focus.awaited:
         indent = _indent(width)

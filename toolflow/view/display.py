@@ -11,6 +11,7 @@ from toolflow.progress import ProgressSnapshot
 from toolflow.runtime.bus import Envelope
 from toolflow.view.live import LiveDisplay
 from toolflow.view.plain import PlainDisplay, SilentDisplay
+from toolflow.view.steering import Controls
 
 
 class Display(Protocol):
@@ -18,6 +19,10 @@ class Display(Protocol):
 
     def watch(self, envelope: Envelope) -> None:
         """See an event of some dialogue: called for each of them, at once, and never waits."""
+        ...
+
+    def steer(self, controls: Controls) -> None:
+        """What the user may do to the run, where the display takes keys; before :meth:`show`."""
         ...
 
     async def show(self, snapshot: Callable[[], ProgressSnapshot]) -> None:

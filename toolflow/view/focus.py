@@ -36,6 +36,9 @@ _SILENCE: Final = 30.0
 _IMPATIENCE: Final = 5.0
 """Seconds of freedom after which any dialogue will do: near the end of a run no new ones begin."""
 
+_PATIENCE: Final = 1.0
+"""Seconds of looking for a dialogue on the wanted side; then one on the other side will do."""
+
 _MOST_TEXT: Final = 2_000
 _MOST_VALUE: Final = 120
 _MOST_CALLS: Final = 20
@@ -73,7 +76,18 @@ class Focus:
         entries: What happened, oldest first, at most the last hundred.
     """
 
-    __slots__ = ("_free_at", "_upcoming", "awaited", "dialogue", "entries", "goals", "opened", "topic")
+    __slots__ = (
+        "_direction",
+        "_free_at",
+        "_sought_at",
+        "_upcoming",
+        "awaited",
+        "dialogue",
+        "entries",
+        "goals",
+        "opened",
+        "topic",
+    )
 
     def __init__(self) -> None:
         self.dialogue: int | None = None
@@ -84,12 +98,18 @@ class Focus:
         self.entries: deque[Entry] = deque(maxlen=_MOST_ENTRIES)
         self._upcoming = ""
         self._free_at = -math.inf
+        self._direction = 0
+        self._sought_at = math.inf
+
+    def turn(self, direction: int) -> None:
+        """Follow the next dialogue that something happens in, with a higher index (1) or a lower one (-1)."""
+        self._direction = direction
+        self._sought_at = math.inf
 
     def watch(self, envelope: Envelope) -> None:
         """Look at an event of any dialogue; those of other dialogues cost a comparison or two."""
         if envelope.dialogue != self.dialogue:
-            time = envelope.time
-            if time < self._free_at or (envelope.sequence and time < self._free_at + _IMPATIENCE):
+            if not self._may_turn(envelope):
                 return
             self._turn_to(envelope.dialogue)
         event = envelope.event
@@ -97,8 +117,17 @@ class Focus:
         self._note(event)
         self.entries.extend(entry for entry in _entries(event) if entry.text)
 
+    def _may_turn(self, envelope: Envelope) -> bool:
+        time = envelope.time
+        if self._direction and self.dialogue is not None:
+            self._sought_at = min(self._sought_at, time)
+            right = (envelope.dialogue - self.dialogue) * self._direction > 0
+            return right or time > self._sought_at + _PATIENCE
+        return time >= self._free_at and (not envelope.sequence or time >= self._free_at + _IMPATIENCE)
+
     def _turn_to(self, dialogue: int) -> None:
         self.dialogue = dialogue
+        self._direction = 0
         self.topic = self._upcoming = ""
         self.goals = self.opened = 0
         self.entries.clear()

@@ -19,8 +19,10 @@ from toolflow.runtime.bus import Envelope
 from toolflow.text import printable
 from toolflow.view.figures import Pace
 from toolflow.view.focus import Focus
+from toolflow.view.keys import reading_keys
 from toolflow.view.outlet import Outlet
 from toolflow.view.picture import ViewState, render, render_last
+from toolflow.view.steering import Controls, Steering
 
 _FRAME_SECONDS: Final = 0.2
 
@@ -53,6 +55,8 @@ class LiveDisplay:
         self._unprinted: list[str] = []
         self._showing = False
         self._size: ConsoleDimensions | None = None
+        self._controls: Controls | None = None
+        self._steering: Steering | None = None
 
     def watch(self, envelope: Envelope) -> None:
         self._focus.watch(envelope)
@@ -63,12 +67,24 @@ class LiveDisplay:
         if not self._showing:
             self._outlet.write_now(self._outlet.drawn(self._print_notices))
 
+    def steer(self, controls: Controls) -> None:
+        self._controls = controls
+
     async def show(self, snapshot: Callable[[], ProgressSnapshot]) -> None:
-        """Draw until cancelled.
+        """Draw, and do what keys say, until cancelled.
 
         Raises:
             asyncio.CancelledError: The last figures are drawn and the terminal is restored.
         """
+        if self._controls is None:
+            await self._show(snapshot)
+            return
+        steering = Steering(self._controls, self._focus, snapshot)
+        with reading_keys(steering.press) as read:
+            self._steering = steering if read else None
+            await self._show(snapshot)
+
+    async def _show(self, snapshot: Callable[[], ProgressSnapshot]) -> None:
         live = Live(console=self._console, auto_refresh=False, redirect_stdout=False)
         self._showing = True
         text = self._outlet.drawn(live.start)
@@ -100,7 +116,9 @@ class LiveDisplay:
             live.stop()
 
     def _state(self, snapshot: ProgressSnapshot) -> ViewState:
-        return ViewState(self._title, self._pace.observe(snapshot), self._focus, self._notices)
+        live = None if self._controls is None else self._controls.live.of(self._focus.dialogue)
+        keys = "" if self._steering is None else self._steering.line()
+        return ViewState(self._title, self._pace.observe(snapshot), self._focus, self._notices, live, keys)
 
     def _print_notices(self) -> None:
         if self._unprinted:

@@ -25,6 +25,7 @@ _GUTTER = 11
 _MOST_LINES = 2
 _LEAST_CONVERSATION = 4
 _LEAST_BAR = 8
+_LEAST_FOR_KEYS = 12
 
 Row = tuple[str, list[Text]]
 
@@ -38,12 +39,16 @@ class ViewState:
         rates: The pace of the last seconds.
         focus: The dialogue being followed.
         notices: The last notices, printable; those that fit stay in sight.
+        live: Who is writing in that dialogue just now, and what.
+        keys: The keys that mean something; empty where none are read.
     """
 
     title: str
     rates: Rates
     focus: Focus
     notices: Sequence[str] = ()
+    live: tuple[str, str] | None = None
+    keys: str = ""
 
 
 class Picture:
@@ -66,13 +71,15 @@ def render(state: ViewState, snapshot: ProgressSnapshot, size: ConsoleDimensions
     lines = _head(state, snapshot, width, duration(snapshot.seconds_left))
     notices = [_notice(text, width) for text in state.notices]
     notices = notices[-1:] if height < 20 else notices
+    if state.keys and height >= _LEAST_FOR_KEYS:
+        notices.append(Text(cut(state.keys, width), "dim"))
     airy = height >= 30
     room = height - len(lines) - len(notices) - _LEAST_CONVERSATION - 2 * airy
     figures = _fitted(_figures(state.rates, snapshot, width), room)
     lines += [Text(), *figures, Text()] if airy else figures
     room = height - len(lines) - len(notices)
     if room >= 2:
-        talk = [title_line(state.focus, width), *conversation(state.focus, width, room - 1)]
+        talk = [title_line(state.focus, width), *conversation(state.focus, width, room - 1, state.live)]
         lines += [*talk, *(Text() for _ in range(room - len(talk)))]
     return Picture([*lines, *notices][:height])
 

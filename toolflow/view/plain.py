@@ -16,6 +16,7 @@ from toolflow.runtime.bus import Envelope
 from toolflow.text import one_line, printable
 from toolflow.view.figures import Pace, Rates, amount, clock, count, duration, rate
 from toolflow.view.outlet import Outlet
+from toolflow.view.steering import Controls
 
 _LOOK_SECONDS: Final = 1.0
 _LINE_SECONDS: Final = 10.0
@@ -41,6 +42,9 @@ class SilentDisplay:
 
     def notice(self, text: str) -> None:
         self._outlet.write_now(self._line(printable(text)))
+
+    def steer(self, controls: Controls) -> None:
+        """No keys are read."""
 
     async def show(self, snapshot: Callable[[], ProgressSnapshot]) -> None:  # noqa: ARG002  nothing is drawn
         while True:

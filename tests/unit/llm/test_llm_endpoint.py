@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from toolflow.config import load_config
 from toolflow.errors import UsageError
-from toolflow.llm.endpoint import OPENAI_BASE_URL, Endpoint
+from toolflow.llm.endpoint import ANTHROPIC_BASE_URL, OPENAI_BASE_URL, Endpoint, speaks, speaks_there
 from toolflow.llm.providers.openai import OpenAIProvider
 
 KEY = "sk-very-secret-0123456789"
@@ -103,3 +106,80 @@ def test_a_proxy_of_another_kind_is_refused(proxies: pytest.MonkeyPatch) -> None
     proxies.setenv("ALL_PROXY", "socks5://proxy:1080")
     with pytest.raises(UsageError, match="socks5"):
         Endpoint("http://host/v1").proxy()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://api.anthropic.com",
+        "https://api.anthropic.com/",
+        "https://api.anthropic.com/v1/",
+        "https://api.anthropic.com/v1/messages",
+    ],
+)
+def test_anthropics_base_urls_are_brought_into_one_form(text: str) -> None:
+    assert Endpoint(text, api="anthropic").base_url == "https://api.anthropic.com/v1"
+    assert speaks(text) == "anthropic"
+
+
+@pytest.mark.parametrize(
+    ("url", "api"),
+    [
+        ("https://api.openai.com/v1", "openai"),
+        ("http://localhost:8000/v1", "openai"),
+        ("http://gateway/anthropic/v1/messages", "anthropic"),
+        ("https://notanthropic.com/v1", "openai"),
+    ],
+)
+def test_what_is_spoken_is_told_by_the_url(url: str, api: str) -> None:
+    assert speaks(url) == api
+
+
+CLAUDE, GPT = "claude-haiku-4-5", "gpt-4.1"
+OPENAI, ANTHROPIC = {"OPENAI_API_KEY": KEY}, {"ANTHROPIC_API_KEY": KEY}
+
+
+@pytest.mark.parametrize(
+    ("environment", "models", "api"),
+    [
+        ({}, [CLAUDE], None),
+        (OPENAI, [], "openai"),
+        (OPENAI, [CLAUDE], "openai"),
+        (ANTHROPIC, [], None),
+        (ANTHROPIC, [GPT], None),
+        (ANTHROPIC, [CLAUDE, GPT], None),
+        (ANTHROPIC, [CLAUDE], "anthropic"),
+        (OPENAI | ANTHROPIC, [CLAUDE], "anthropic"),
+        (OPENAI | ANTHROPIC, [GPT], "openai"),
+        (ANTHROPIC | {"OPENAI_BASE_URL": "http://gateway/v1"}, [CLAUDE], "openai"),
+        ({"ANTHROPIC_BASE_URL": "http://gateway"}, [CLAUDE], "anthropic"),
+    ],
+)
+def test_what_the_environment_points_at(
+    environment: dict[str, str], models: list[str], api: str | None
+) -> None:
+    assert speaks_there(environment, models) == api
+
+
+def test_anthropics_variables_name_its_endpoint() -> None:
+    environment = OPENAI | {"ANTHROPIC_API_KEY": "sk-ant-1", "ANTHROPIC_BASE_URL": "http://gateway/anthropic"}
+    assert Endpoint.from_environment(environment, api="anthropic") == Endpoint(
+        "http://gateway/anthropic/v1", "sk-ant-1", api="anthropic"
+    )
+    assert Endpoint.from_environment({}, api="anthropic").base_url == ANTHROPIC_BASE_URL
+
+
+def test_header_values_are_secrets_of_the_configuration() -> None:
+    config = load_config(None, {"headers": {"X-Team": "team-secret-1"}, "api": "anthropic"})
+    assert config.headers["X-Team"].get_secret_value() == "team-secret-1"
+    assert "team-secret" not in repr(config) + str(config.model_dump(mode="json"))
+
+
+def test_headers_of_the_command_line_join_those_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("headers: {X-Team: a, X-Env: b}")
+    config = load_config(file, {"headers": {"X-Team": "c"}})
+    assert {name: value.get_secret_value() for name, value in config.headers.items()} == {
+        "X-Team": "c",
+        "X-Env": "b",
+    }

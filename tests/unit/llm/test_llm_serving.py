@@ -34,12 +34,12 @@ def serve(conduct: Conduct, play: Callable[[TestClient[Any, Any]], Coroutine[Any
 def pause(limiter: Limiter, prompt: int, now: float) -> float:
     """How long a request has to wait; 0.0 if it was let in."""
     found = limiter.enter(prompt, now)
-    return found if isinstance(found, float) else 0.0
+    return 0.0 if isinstance(found, dict) else found
 
 
 def enter(limiter: Limiter, prompt: int, now: float) -> dict[str, Charge]:
     found = limiter.enter(prompt, now)
-    assert not isinstance(found, float)
+    assert isinstance(found, dict)
     return found
 
 

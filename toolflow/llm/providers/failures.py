@@ -134,7 +134,9 @@ def fell_silent(endpoint: Endpoint, seconds: float) -> ConnectionFailedError:
 def connection_failure(error: BaseException, endpoint: Endpoint) -> ConnectionFailedError:
     """The error for a request that got no complete HTTP answer, whichever library reports it."""
     causes = list(_causes(error))
-    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    # aiohttp's own class is one of these too, but says nothing of why.
+    distrusted = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
+    untrusted = next((cause for cause in distrusted if hasattr(cause, "verify_message")), None)
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     hint = "Check --base-url and that the server runs; behind a proxy, check HTTPS_PROXY and NO_PROXY."
     if any(isinstance(cause, socket.gaierror) for cause in causes):

@@ -145,23 +145,26 @@ class HTTPProvider:
             async with session.post(
                 self._url, data=data, headers=self.dialect.headers(request), allow_redirects=False
             ) as response:
-                if 200 <= response.status < 300:
-                    if self._stream and response.content_type == _EVENT_STREAM:
-                        result = await self._hear(response, request)
-                    else:
-                        result = self.dialect.decode(await response.read(), request, self._endpoint)
-                else:
-                    answer = await response.read()
-                    result = response_failure(
-                        response.status, response.headers, answer, self._endpoint, request.model
-                    )
+                result = await self._receive(response, request)
         except (aiohttp.ClientError, OSError) as error:
             result = connection_failure(error, self._endpoint)
         if isinstance(result, Completion):
-            limits = read_limits(response.headers)
-            return replace(result, delivery=Delivery(self._endpoint.base_url, limits=limits))
+            return result
         # Raised out here, it drags along no aiohttp error: their repr shows the headers, key and all.
         raise result
+
+    async def _receive(self, response: aiohttp.ClientResponse, request: Request) -> Completion | LLMError:
+        if not 200 <= response.status < 300:
+            answer = await response.read()
+            return response_failure(response.status, response.headers, answer, self._endpoint, request.model)
+        if self._stream and response.content_type == _EVENT_STREAM:
+            result = await self._hear(response, request)
+        else:
+            result = self.dialect.decode(await response.read(), request, self._endpoint)
+        if not isinstance(result, Completion):
+            return result
+        limits = read_limits(response.headers)
+        return replace(result, delivery=Delivery(self._endpoint.base_url, limits=limits))
 
     async def _hear(self, response: aiohttp.ClientResponse, request: Request) -> Completion | LLMError:
         """The completion that a stream makes, or why it makes none."""

@@ -175,11 +175,8 @@ class MessageAssembly:
 
 def _body(request: Request, *, stream: bool, without: frozenset[str]) -> dict[str, Any]:
     sampling = request.sampling
-    system = "\n\n".join(
-        message.content
-        for message in request.messages
-        if message.role == "system" and message.content.strip()
-    )
+    spoken = (message.content for message in request.messages if message.role == "system")
+    system = "\n\n".join(text for text in spoken if text.strip())
     body: dict[str, Any] = {
         "model": request.model,
         "max_tokens": sampling.max_tokens or MAX_TOKENS,

@@ -94,6 +94,7 @@ class Answers:
             )
         if streamed is not None:
             return streamed
+        assert completion is not None
         if entry.fault != "overloaded":
             self._count(body, entry.fault)
         return await self._send(http_request, dialect, entry.fault, self._encode(dialect, completion, asked))

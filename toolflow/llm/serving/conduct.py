@@ -125,7 +125,7 @@ class Behaviour:
         if cap is not None and self.in_flight >= cap:
             return self._refuse("too many requests at once", conduct.retry_after)
         charges = self._limiter.enter(prompt, now)
-        if isinstance(charges, float):
+        if not isinstance(charges, dict):
             return self._refuse("rate limit reached", charges)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
