@@ -18,9 +18,6 @@ _FEWEST: Final = 12
 _FULL: Final = 0.75
 """An attempt tells of a limit if it was let through with this share of it in flight."""
 
-_NEARLY_FULL: Final = 0.9
-"""Attempts are measured once this share of a new limit is in flight."""
-
 _TRIAL: Final = 3
 """A third of a limit is measured to try it; where that leaves doubt, all of it."""
 
@@ -140,7 +137,8 @@ class AdaptiveConcurrency(Limited):
         self._further = 0
         self._paused = False
         self._early: list[Ended] = []
-        self._begin(started + int(_FULL * self._limit), max(_FEWEST, self._limit))
+        # The first ones also open connections.
+        self._begin(started + self._limit, max(_FEWEST, self._limit))
 
     def __repr__(self) -> str:
         best = self._search.best.limit
@@ -271,10 +269,11 @@ class AdaptiveConcurrency(Limited):
         before, limit = self._limit, min(limit, self._most)
         self._change(limit, now, reason, same_cause=same_cause)
         self._trial = None
-        # Those that are let through at once until most of the limit is in flight tell nothing of it.
-        few = max(0, int(_NEARLY_FULL * limit) - before)
+        # Those that are let through at once to fill the limit meet an endpoint that is not yet full.
         known = limit == self._search.best.limit
-        self._begin(ended.started + few, max(_FEWEST, limit if known else limit // _TRIAL))
+        self._begin(
+            ended.started + max(0, limit - before), max(_FEWEST, limit if known else limit // _TRIAL)
+        )
 
     def _judge(self, trial: Measurement, ended: Ended, now: float) -> None:
         verdict = self._search.judge(self._limit, trial)
