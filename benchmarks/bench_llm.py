@@ -409,7 +409,7 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
             return home / (home + moved)
 
         scripted = asyncio.create_task(script())
-        answered, _, _ = await drive(client, 10**6, 120, 60.0)
+        answered, _, _ = await drive(client, 10**6, 120, 65.0)
         await scripted
         await client.close()
         assert client.statistics().failed == 0
@@ -437,6 +437,9 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
         def restart() -> None:
             port = url.removesuffix("/v1").rpartition(":")[2]
             alive.append(subprocess.Popen([*command, port], stdout=subprocess.PIPE, text=True))
+            out = alive[-1].stdout
+            assert out is not None
+            out.readline()  # It listens.
 
         try:
             result = run(play([first, second, url], restart, stop))

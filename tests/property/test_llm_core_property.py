@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,7 +42,7 @@ from toolflow.llm.prices import Prices
 from toolflow.llm.quota import Quota, Reservation
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, Router
-from toolflow.runtime.testing import run_virtual
+from toolflow.runtime.testing import VirtualTimeLoop, run_virtual
 
 PATIENCE = 40.0
 """Seconds that an attempt may take."""
@@ -339,3 +340,68 @@ def test_limits_set_by_hand_hold_from_then_on(plan: Plan, data: st.DataObject) -
         assert all(gate.statistics().in_flight == 0 for gate in core.gates)
 
     run_virtual(play())
+
+
+class CancellingLoop(VirtualTimeLoop):
+    """Cancels a task in one certain turn of the loop."""
+
+    def __init__(self, turn: int) -> None:
+        super().__init__()
+        self.turns = 0
+        self.turn = turn
+        self.victim: asyncio.Task[Completion] | None = None
+
+    def _run_once(self) -> None:
+        self.turns += 1
+        if self.turns == self.turn and self.victim is not None:
+            self.victim.cancel()
+        super()._run_once()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+@pytest.mark.parametrize("victim", [0, 1, 2])
+@pytest.mark.parametrize("rpm", [None, 2])
+def test_cancelled_in_any_turn_of_the_loop_a_call_gives_all_back(
+    rpm: int | None, victim: int, hedge: bool
+) -> None:
+    """Every await of a call is met: three calls share one permit, or a second attempt's two."""
+    answers = [(2.0, "good"), (1.0, "500"), (3.0, "good"), (0.0, "malformed")]
+    plan = Plan(
+        [Call(number, 0.0, None) for number in range(3)],
+        answers,
+        endpoints=1,
+        limit=2 if hedge else 1,
+        most=3,
+        rpm=rpm,
+        budget=12,
+        hedge=hedge,
+        outage=None,
+    )
+
+    async def play() -> int:
+        core = Core(plan)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CancellingLoop)
+        tasks = [
+            asyncio.create_task(core.client.complete(request_of(call.dialogue, number)))
+            for number, call in enumerate(plan.calls)
+        ]
+        loop.victim = tasks[victim]
+        await asyncio.wait(tasks)
+        others = [task for task in tasks if task is not tasks[victim]]
+        assert all(task.result().message.content == "hi" for task in others)
+        assert len(asyncio.all_tasks()) == 1
+        figures = core.gates[0].statistics()
+        assert (figures.in_flight, figures.waiting, core.gates[0].quota.open) == (0, 0, 0)
+        spent = core.budget.statistics()
+        assert (spent.in_flight, spent.waiting, spent.reserved.calls) == (0, 0, 0)
+        return loop.turns
+
+    def turns(turn: int) -> int:
+        with asyncio.Runner(loop_factory=lambda: CancellingLoop(turn)) as runner:
+            return runner.run(play())
+
+    last = turns(-1)
+    assert last > 10
+    for turn in range(1, last):
+        turns(turn)
