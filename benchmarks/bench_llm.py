@@ -292,6 +292,26 @@ def _controlled(options: tuple[str, ...], calls: int, workers: int = 400) -> dic
     return result
 
 
+def _side_by_side(
+    runs: dict[str, tuple[tuple[str, ...], dict[str, Any]]], *, calls: int, workers: int
+) -> dict[str, dict[str, Any]]:
+    """Several runs at once, each with a server of its own: what else the machine does meets all of them."""
+    found: dict[str, dict[str, Any]] = {}
+
+    async def measure(name: str, url: str, settings: dict[str, Any]) -> None:
+        usual: dict[str, Any] = {"concurrency": AdaptiveConcurrency, "per_dialogue": 1}
+        found[name] = await pace([url], calls=calls, workers=workers, **(usual | settings))
+
+    async def measure_all(urls: dict[str, str]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for name, (_, settings) in runs.items():
+                group.create_task(measure(name, urls[name], settings))
+
+    with ExitStack() as servers:
+        run(measure_all({name: servers.enter_context(provider(*it[0])) for name, it in runs.items()}))
+    return {name: found[name] for name in runs}
+
+
 def case_cap(_: argparse.Namespace) -> dict[str, Any]:
     """A hidden cap of 48 at 2 s latency, 1,000 calls."""
     result = _controlled(("--latency", "2", "--cap", "48"), 1000)
@@ -301,17 +321,20 @@ def case_cap(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def case_knee(_: argparse.Namespace) -> dict[str, Any]:
-    """Latency grows with the square of what is in flight above 48, and no 429 tells."""
+    """Latency grows with the square of what is in flight above 48, and no 429 tells; beside the best fixed
+    setting, at the same time on a server of its own."""
     options = ("--latency", "0.5", "--knee", "48")
-    found = _controlled(options, 4000)
-    with provider(*options) as url:
-        best = run(
-            pace([url], calls=4000, workers=400, concurrency=lambda: FixedConcurrency(48), per_dialogue=1)
-        )
-    found["best_fixed_seconds"] = best["seconds"]
-    found["of_best_fixed"] = best["seconds"] / found["seconds"]
-    print(f"knee: {found['of_best_fixed']:.3f} of the best fixed setting, limit {found['limit_at_end']}")
-    return found
+    measured = _side_by_side(
+        {
+            "adaptive": (options, {"concurrency": AdaptiveConcurrency}),
+            "fixed": (options, {"concurrency": lambda: FixedConcurrency(48)}),
+        },
+        calls=4000,
+        workers=400,
+    )
+    share = measured["adaptive"]["calls_per_s"] / measured["fixed"]["calls_per_s"]
+    print(f"knee: {share:.3f} of the best fixed setting, limit {measured['adaptive']['limit_at_end']}")
+    return {"of_best_fixed": share} | measured
 
 
 def case_moving(_: argparse.Namespace) -> dict[str, Any]:
@@ -333,29 +356,27 @@ def case_moving(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def case_faults(_: argparse.Namespace) -> dict[str, Any]:
-    """3 % 500s, 2 % resets, 1 % stalls, 0.5 % malformed, beside a run without; with second attempts too."""
-    found: dict[str, Any] = {"without": _controlled(("--latency", "0.5", "--cap", "200"), 8000)}
-    faults = ("--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
-    for name, hedge in (("unhedged", 0.0), ("hedged", 0.02)):
-        with provider("--latency", "0.5", "--cap", "200", *faults) as url:
-            result = run(
-                pace(
-                    [url],
-                    calls=8000,
-                    workers=400,
-                    concurrency=AdaptiveConcurrency,
-                    per_dialogue=1,
-                    answer_within=3.0,
-                    hedge=hedge,
-                )
-            )
-        result["pace"] = result["calls_per_s"] / found["without"]["calls_per_s"]
-        found[name] = result
+    """3 % 500s, 2 % resets, 1 % stalls, 0.5 % malformed: with and without second attempts, beside a run
+    without faults, at the same time on servers of their own."""
+    calm = ("--latency", "0.5", "--cap", "100")
+    faulty = (*calm, "--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
+    measured = _side_by_side(
+        {
+            "without": (calm, {}),
+            "unhedged": (faulty, {"answer_within": 3.0}),
+            "hedged": (faulty, {"answer_within": 3.0, "hedge": 0.02}),
+        },
+        calls=6000,
+        workers=200,
+    )
+    for name in ("unhedged", "hedged"):
+        result = measured[name]
+        result["pace"] = result["calls_per_s"] / measured["without"]["calls_per_s"]
         print(
             f"faults, {name}: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}, "
             f"{result['hedged']} second attempts"
         )
-    return found
+    return measured
 
 
 def case_memory(_: argparse.Namespace) -> dict[str, Any]:

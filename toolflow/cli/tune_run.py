@@ -30,12 +30,13 @@ from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Completion, Request, Sampling
 from toolflow.llm.connect import REHEARSAL, Connection, connect
+from toolflow.llm.levels import Level, Stop, calls_for, doubling, recommend
 from toolflow.llm.providers.rehearsal import RehearsalProvider
 from toolflow.pipeline import Bounds, Synthesis
 from toolflow.progress import Progress
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.loop import run
-from toolflow.tuning import Level, Stop, Tuning, calls_for, doubling, recommend
+from toolflow.tuning import Tuning
 
 _DIALOGUES: Final = 4
 _BAR: Final = 24

@@ -11,9 +11,10 @@ import pytest
 from toolflow.dialogue.message import Message
 from toolflow.errors import AuthenticationError, RateLimitedError, ServerFailedError
 from toolflow.llm.chat import CallKey, Completion, Request
+from toolflow.llm.levels import Level, Stop, doubling, recommend
 from toolflow.llm.testing import ScriptedProvider
 from toolflow.runtime.testing import run_virtual
-from toolflow.tuning import Level, Stop, Tuning, doubling, recommend
+from toolflow.tuning import Tuning
 
 REQUESTS = [Request(CallKey(0, "user", position), "m", ()) for position in range(30)]
 
