@@ -17,7 +17,7 @@ import time
 import tracemalloc
 import urllib.request
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise, product
 from pathlib import Path
@@ -41,6 +41,7 @@ from toolflow.llm.providers.openai import OpenAIProvider
 from toolflow.llm.quota import Quota
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, ReplicaStatistics, Router
+from toolflow.llm.testing import ScriptedProvider
 from toolflow.runtime.loop import run
 
 _PROMPT = "Find me a table for four in Lisbon on Friday, and tell me what the weather will be like. " * 8
@@ -361,16 +362,12 @@ def case_memory(_: argparse.Namespace) -> dict[str, Any]:
     """Bytes that a call takes while it waits for a permit, its request and its task apart from the rest."""
     waiting = 5000
 
-    class Silent:
-        async def send(self, _: Request) -> Completion:
-            await asyncio.get_running_loop().create_future()
-            raise AssertionError
-
-        async def close(self) -> None: ...
+    def never(_: Request) -> Awaitable[Completion]:
+        return asyncio.get_running_loop().create_future()
 
     async def measure() -> float:
         gate = Gate(1, quota=Quota(RateLimits(), TokenEstimator()), breaker=Breaker())
-        client = Client(Router.single(Silent(), gate), hedging=Hedging(0.02))
+        client = Client(Router.single(ScriptedProvider(never), gate), hedging=Hedging(0.02))
         requests = [request(number, _CALLS_PER_DIALOGUE) for number in range(waiting + 1)]
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
@@ -409,7 +406,7 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
             return home / (home + moved)
 
         scripted = asyncio.create_task(script())
-        answered, _, _ = await drive(client, 10**6, 120, 60.0)
+        answered, _, _ = await drive(client, 10**6, 120, 65.0)
         await scripted
         await client.close()
         assert client.statistics().failed == 0
@@ -437,6 +434,9 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
         def restart() -> None:
             port = url.removesuffix("/v1").rpartition(":")[2]
             alive.append(subprocess.Popen([*command, port], stdout=subprocess.PIPE, text=True))
+            out = alive[-1].stdout
+            assert out is not None
+            out.readline()  # It listens.
 
         try:
             result = run(play([first, second, url], restart, stop))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, cycle
-from math import ceil, log2
+from math import ceil, log2, sqrt
 from typing import Final, Literal
 
 from toolflow.clock import Clock, derive_random, derive_seed, monotonic
@@ -25,6 +25,11 @@ _WORTHWHILE: Final = 1.05
 
 _ENOUGH: Final = 0.95
 """Share of the best throughput that a recommended level has."""
+
+_FINE: Final = 1.15
+_SLOWER: Final = 1.1
+_MOST_BETWEEN: Final = 5
+"""Levels measured between those of the first pass, until neighbours are nearer than a factor of 1.15."""
 
 _MOST_RATE_LIMITED: Final = 0.03
 _FEW_RATE_LIMITED: Final = 0.01
@@ -88,19 +93,39 @@ def recommend(levels: Sequence[Level], longest: float) -> Level | None:
         levels: What was measured.
         longest: Most seconds for the 95th percentile of the latency.
     """
-    calm = [
-        level
-        for level in levels
-        if level.p95 is not None
-        and level.p95 <= longest
-        and level.rate_limited_share < _FEW_RATE_LIMITED
-        and level.failed_share <= _MOST_FAILED
-    ]
+    calm = _calm(levels, longest)
     if not calm:
         return None
     enough = _ENOUGH * max(level.calls_per_second for level in calm)
     sufficient = (level for level in calm if level.calls_per_second >= enough)
     return min(sufficient, key=lambda level: level.concurrency)
+
+
+def next_between(levels: Sequence[Level], longest: float) -> int | None:
+    """The concurrency beside the best level that is most worth measuring; None if the best is near enough.
+
+    Where answers are slower at the best level than at the one below it, the peak is rather between these two.
+
+    Args:
+        levels: What was measured.
+        longest: Most seconds for the 95th percentile of the latency.
+    """
+    calm = _calm(levels, longest)
+    if not calm:
+        return None
+    best = max(calm, key=lambda level: level.calls_per_second)
+    limit = best.concurrency
+    lower = [level for level in levels if level.concurrency < limit and level.p50 is not None]
+    higher = [level.concurrency for level in levels if level.concurrency > limit]
+    below = max(lower, key=lambda level: level.concurrency, default=None)
+    sides = [min(higher)] if higher else []
+    if below is not None and (best.p50 or 0.0) > _SLOWER * (below.p50 or 0.0):
+        sides.insert(0, below.concurrency)
+    for side in sides:
+        between = round(sqrt(limit * side))
+        if max(limit, side) / min(limit, side) > _FINE and between not in {limit, side}:
+            return between
+    return None
 
 
 def reason_to_stop(levels: Sequence[Level], longest: float) -> Stop | None:
@@ -125,6 +150,18 @@ def reason_to_stop(levels: Sequence[Level], longest: float) -> Stop | None:
     return None
 
 
+def _calm(levels: Sequence[Level], longest: float) -> list[Level]:
+    """The levels that could be kept up."""
+    return [
+        level
+        for level in levels
+        if level.p95 is not None
+        and level.p95 <= longest
+        and level.rate_limited_share < _FEW_RATE_LIMITED
+        and level.failed_share <= _MOST_FAILED
+    ]
+
+
 def calls_for(concurrency: int, left: int) -> int:
     """How many calls a level is measured with; 0 where too few are left for it."""
     wanted = concurrency * max(_WAVES, ceil(_CALLS / concurrency))
@@ -142,7 +179,7 @@ class Tuning:
     Args:
         provider: Sends to the endpoint.
         requests: What to send; at least one.
-        levels: Where what was measured is put, in order; whole also where measuring is interrupted.
+        levels: Where what was measured is put, as it comes; whole also where measuring is interrupted.
         seed: Of the order and of the requests' seeds.
         max_calls: Most calls in all; a call is one attempt, nothing is tried again.
         seconds: How long a level may begin calls; a slow endpoint gets fewer of them then.
@@ -201,6 +238,23 @@ class Tuning:
             if stop is not None:
                 return stop
         return "levels"
+
+    async def refine(self, on_level: Callable[[int], object] = lambda _: None) -> None:
+        """Measure between the best of the levels so far and its neighbours, until it is near the peak.
+
+        Args:
+            on_level: Told each level before it is measured.
+
+        Raises:
+            FatalLLMError: Every call would fail.
+        """
+        for _ in range(_MOST_BETWEEN):
+            concurrency = next_between(self._levels, self._longest)
+            calls = 0 if concurrency is None else calls_for(concurrency, self._max_calls - self.calls)
+            if concurrency is None or not calls:
+                return
+            on_level(concurrency)
+            self._levels.append(await self._measure_level(concurrency, calls))
 
     async def _measure_level(self, concurrency: int, calls: int) -> Level:
         router = Router.single(self._provider, Gate(concurrency, clock=self._clock))

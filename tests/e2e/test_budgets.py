@@ -116,11 +116,26 @@ def test_calls_are_spread_over_endpoints_and_one_that_is_down_is_no_obstacle(
     assert all(counters(url)["completed"] > 50 for url in (first, second))
 
 
+def test_second_attempts_change_no_dialogue(
+    server: Callable[..., str], command: Command, tmp_path: Path
+) -> None:
+    files: list[bytes] = []
+    for name, options in (("once", ()), ("twice", ("--hedge", 0.5, "--max-calls", 2000))):
+        url = server("--latency", "0.02", "--latency-spread", "1.2")
+        run = command(*synth(url), *options, "-n", 6, "-o", tmp_path / name)
+        assert run.returncode == 0, run.stderr
+        assert json.loads((tmp_path / name / "summary.json").read_bytes())["calls"]["failed"] == 0
+        command("export", tmp_path / name, "-o", tmp_path / f"{name}.jsonl")
+        files.append((tmp_path / f"{name}.jsonl").read_bytes())
+    assert files[0] == files[1]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--max-concurrency", "0"], "max_concurrency"),
         (["--max-concurrency", "many"], "max_concurrency"),
+        (["--hedge", "2"], "hedge"),
         (["--base-url", "http://127.0.0.1:9/v1", "--base-url", "http://127.0.0.1:9/v1/"], "given twice"),
     ],
 )

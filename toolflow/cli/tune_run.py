@@ -134,9 +134,14 @@ async def _tune(
         if most is not None:
             wanted = takewhile(lambda level: level <= most, wanted)
         with console.status("") as status:
-            return await tuning.measure(
-                wanted, lambda level: status.update(f"measuring with {level} in flight")
-            )
+
+            def show(level: int) -> None:
+                status.update(f"measuring with {level} in flight")
+
+            stop = await tuning.measure(wanted, show)
+            if levels is None:
+                await tuning.refine(show)
+            return stop
 
 
 class _Recorder:
@@ -184,7 +189,8 @@ async def _record(config: RunConfig, material: Material, connection: Connection)
     return recorder.requests
 
 
-def _print(levels: Sequence[Level], chosen: Level | None, stop: Stop | None, *, as_json: bool) -> None:
+def _print(measured: Sequence[Level], chosen: Level | None, stop: Stop | None, *, as_json: bool) -> None:
+    levels = sorted(measured, key=lambda level: level.concurrency)
     if as_json:
         facts = {
             "levels": [asdict(level) for level in levels],

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from math import exp, inf, log, sqrt
 from typing import Final
 
-from toolflow.errors import MalformedCompletionError, RateLimitedError, TransientLLMError
+from toolflow.errors import RateLimitedError
+from toolflow.llm.cohort import BACK, Cohorts
 from toolflow.llm.concurrency import MOST, Ended, LimitChange, Limited, checked
 from toolflow.llm.search import Level, PeakSearch, compare
 from toolflow.llm.workload import Answered, Measurement, Workload
@@ -18,16 +19,8 @@ _FEWEST: Final = 12
 _FULL: Final = 0.75
 """An attempt tells of a limit if it was let through with this share of it in flight."""
 
-_NEARLY_FULL: Final = 0.9
-"""Attempts are measured once this share of a new limit is in flight."""
-
 _TRIAL: Final = 3
 """A third of a limit is measured to try it; where that leaves doubt, all of it."""
-
-_BACK: Final = 0.9
-"""A cohort tells when this share of it is back."""
-
-_LATE: Final = 3
 
 _LONGEST_HOLD: Final = 8
 """Cohorts between two probes."""
@@ -49,35 +42,6 @@ _TESTABLE: Final = 1.2
 _LARGEST_CUT: Final = 0.7
 _SOON: Final = 1.0
 """Seconds that count as soon after a cut before a latency is known."""
-
-
-class _Cohort:
-    """Attempts let through one after the other; it tells when nearly all of them are back.
-
-    To take those that are back by some moment instead would favour the quick ones.
-    """
-
-    __slots__ = ("failures", "first", "observed", "returned", "share", "size")
-
-    def __init__(self, first: int, size: int, share: float) -> None:
-        self.first = first
-        self.size = size
-        self.share = share
-        self.observed: list[Answered] = []
-        self.returned = self.failures = 0
-
-    @property
-    def last(self) -> int:
-        return self.first + self.size
-
-    def is_back(self, started: int, limit: int) -> bool:
-        """Whether it tells: also if so many were let through since that the rest is not worth waiting for."""
-        return self.returned >= self.share * self.size or started > self.last + _LATE * limit
-
-    @property
-    def tells(self) -> bool:
-        """Whether the limit was what held further attempts back."""
-        return bool(self.observed) and 2 * (len(self.observed) + self.failures) >= self.returned
 
 
 class AdaptiveConcurrency(Limited):
@@ -110,6 +74,7 @@ class AdaptiveConcurrency(Limited):
     Args:
         start: First limit.
         most: Largest limit.
+        started: Attempts that were let through before.
         history: Changes until now, oldest first.
 
     Raises:
@@ -117,7 +82,12 @@ class AdaptiveConcurrency(Limited):
     """
 
     def __init__(
-        self, *, start: int = _FIRST_LIMIT, most: int = MOST, history: Iterable[LimitChange] = ()
+        self,
+        *,
+        start: int = _FIRST_LIMIT,
+        most: int = MOST,
+        started: int = 0,
+        history: Iterable[LimitChange] = (),
     ) -> None:
         self._most = checked(most)
         super().__init__(min(start, most), history)
@@ -133,8 +103,8 @@ class AdaptiveConcurrency(Limited):
         self._last_cut = -inf
         self._further = 0
         self._paused = False
-        self._early: list[Ended] = []
-        self._begin(int(_FULL * self._limit), max(_FEWEST, self._limit))
+        # The first ones also open connections.
+        self._cohorts = Cohorts(started + self._limit, max(_FEWEST, self._limit))
 
     def __repr__(self) -> str:
         best = self._search.best.limit
@@ -143,53 +113,25 @@ class AdaptiveConcurrency(Limited):
     def settled(self, ended: Ended, now: float) -> None:
         if isinstance(ended.outcome.error, RateLimitedError):
             self._refused(ended, now)
-        elif ended.number > self._cohort.last:
-            self._early.append(ended)
-        elif ended.number > self._cohort.first:
-            self._take(ended)
-            while self._cohort.is_back(ended.started, self._limit):
-                self._look(ended, now)
-
-    # -- cohorts
-
-    def _begin(self, first: int, size: int, share: float = _BACK) -> None:
-        self._cohort = _Cohort(first, size, share)
-        self._early = []
-
-    def _continue(self) -> None:
-        """The next attempts are a cohort too; some of them may be back already."""
-        early = self._early
-        self._begin(self._cohort.last, max(_FEWEST, self._limit))
-        for ended in early:
-            if ended.number > self._cohort.last:
-                self._early.append(ended)
-            else:
-                self._take(ended)
-
-    def _take(self, ended: Ended) -> None:
-        cohort, outcome = self._cohort, ended.outcome
-        cohort.returned += 1
-        if isinstance(outcome.error, TransientLLMError) and not isinstance(
-            outcome.error, MalformedCompletionError
-        ):
-            cohort.failures += 1
             return
+        self._cohorts.take(ended)
+        while self._cohorts.tell(ended.started, self._limit):
+            self._look(ended, now)
+
+    def _tells(self, ended: Ended) -> bool:
+        """Whether an attempt met the endpoint with the limit in use."""
         if self._wall and self._limit > self._search.best.limit:
-            tells = ended.in_flight > self._search.best.limit
-        else:
-            tells = ended.saturated and ended.in_flight >= _FULL * self._limit
-        if tells:
-            tokens = outcome.usage.completion
-            cohort.observed.append(Answered(ended.role, tokens, outcome.seconds, ended.in_flight))
+            return ended.in_flight > self._search.best.limit
+        return ended.saturated and ended.in_flight >= _FULL * self._limit
 
     def _look(self, ended: Ended, now: float) -> None:
-        cohort = self._cohort
-        self._continue()
-        if not cohort.tells:
-            return
+        cohort = self._cohorts.go_on(max(_FEWEST, self._limit))
+        observed = [_answered(one) for one in cohort.answered if self._tells(one)]
+        if not observed or 2 * (len(observed) + cohort.failures) < cohort.returned:
+            return  # The limit was not what held further attempts back.
         # Growth waits where much fails, yet not for ever: every other time.
         failing = self._paused = not self._paused and cohort.failures > _FAILING * cohort.returned
-        measured = self._workload.measure(cohort.observed)
+        measured = self._workload.measure(observed)
         if self._limit == self._search.best.limit:
             self._hold_on(measured, ended, now, failing=failing)
         elif not failing:
@@ -264,10 +206,11 @@ class AdaptiveConcurrency(Limited):
         before, limit = self._limit, min(limit, self._most)
         self._change(limit, now, reason, same_cause=same_cause)
         self._trial = None
-        # Those that are let through at once until most of the limit is in flight tell nothing of it.
-        few = max(0, int(_NEARLY_FULL * limit) - before)
+        # Those that are let through at once to fill the limit meet an endpoint that is not yet full.
         known = limit == self._search.best.limit
-        self._begin(ended.started + few, max(_FEWEST, limit if known else limit // _TRIAL))
+        self._cohorts.begin(
+            ended.started + max(0, limit - before), max(_FEWEST, limit if known else limit // _TRIAL)
+        )
 
     def _judge(self, trial: Measurement, ended: Ended, now: float) -> None:
         verdict = self._search.judge(self._limit, trial)
@@ -329,9 +272,9 @@ class AdaptiveConcurrency(Limited):
         size = max(_FEWEST_UNDER_WALL, limit - best.limit)
         share = _BACK_UNDER_WALL
         if limit >= _TESTABLE * best.limit:
-            share = max(share, min(_BACK, _FEWEST / size))
+            share = max(share, min(BACK, _FEWEST / size))
         # The first ones only fill what was in flight before.
-        self._begin(ended.started + max(0, best.limit - ended.left), size, share)
+        self._cohorts.begin(ended.started + max(0, best.limit - ended.left), size, share)
 
     def _judge_under_wall(self, trial: Measurement, ended: Ended, now: float) -> None:
         best, limit = self._search.best, self._limit
@@ -347,3 +290,8 @@ class AdaptiveConcurrency(Limited):
         self._next_hold = 0
         self._step = min(self._step * _STEP_FACTOR, max(1, limit // 2))
         self._probe_wall(ended, now)
+
+
+def _answered(ended: Ended) -> Answered:
+    outcome = ended.outcome
+    return Answered(ended.role, outcome.usage.completion, outcome.seconds, ended.in_flight)

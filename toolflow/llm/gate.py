@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import count
 from math import inf
 from types import TracebackType
-from typing import Protocol
+from typing import Final, Protocol
 
 from toolflow.clock import Clock, monotonic
+from toolflow.errors import RateLimitedError
 from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
@@ -31,6 +32,8 @@ from toolflow.llm.concurrency import (
 )
 from toolflow.llm.outcome import Outcome
 from toolflow.llm.quota import Quota, Reservation
+
+_NEARLY_ALL: Final = 0.75
 
 
 class TurnedAwayError(Exception):
@@ -128,6 +131,7 @@ class Gate:
             self._concurrency = AdaptiveConcurrency(
                 start=held.limit,
                 most=max(held.limit, MOST) if self._most is None else self._most,
+                started=self._started,
                 history=(*held.changes, change),
             )
         self.pump()
@@ -189,24 +193,38 @@ class Gate:
         self._in_flight -= 1
         if passage.reservation is not None and self._quota is not None:
             self._quota.settle(passage.reservation, passage.request, outcome, now)
-        if outcome is not None:
+        if outcome is None:
+            if self._breaker is not None:
+                self._breaker.abandoned(passage.began, now)
+        else:
             if self._breaker is not None:
                 self._breaker.settled(outcome, passage.began, now)
-            ended = Ended(
-                outcome,
-                passage.request.key.role,
-                passage.began,
-                passage.number,
-                self._started,
-                passage.in_flight,
-                self._in_flight,
-                saturated,
-            )
-            self._concurrency.settled(ended, now)
-        elif self._breaker is not None:
-            self._breaker.abandoned(passage.began, now)
+            if not self._is_about_rate(passage, outcome, now):
+                role = passage.request.key.role
+                self._concurrency.settled(
+                    Ended(
+                        outcome,
+                        role,
+                        passage.began,
+                        passage.number,
+                        self._started,
+                        passage.in_flight,
+                        self._in_flight,
+                        saturated,
+                    ),
+                    now,
+                )
         if self._queue:
             self.pump()
+
+    def _is_about_rate(self, passage: _Passage, outcome: Outcome, now: float) -> bool:
+        """Whether an attempt was refused for the rate, with so few in flight that these were no reason."""
+        return (
+            isinstance(outcome.error, RateLimitedError)
+            and self._quota is not None
+            and self._quota.is_held(now)
+            and passage.in_flight < _NEARLY_ALL * self._concurrency.limit
+        )
 
     def pump(self) -> None:
         """Let through, from the head of the queue, whatever may go now; set a timer for what may go later."""

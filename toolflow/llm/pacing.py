@@ -84,6 +84,10 @@ class Pacing:
         """All that is kept, with its window and who says so."""
         return self._rates.in_force
 
+    def is_held(self, now: float) -> bool:
+        """Whether a refusal that was put down to the rate keeps everybody waiting."""
+        return self._refusals.held_until > now
+
     def wait(self, request_cost: Usage, now: float) -> float:
         """Seconds until a request may fit, by what is known now; 0.0: it fits.
 

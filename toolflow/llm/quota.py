@@ -42,6 +42,10 @@ class Quota:
         """All that is kept, with its window and who says so."""
         return self._pacing.in_force
 
+    def is_held(self, now: float) -> bool:
+        """Whether a refusal that was put down to the rate keeps everybody waiting."""
+        return self._pacing.is_held(now)
+
     def wait(self, request: Request, now: float) -> float:
         """Seconds until a request may fit, by what is known now; 0.0: it fits.
 

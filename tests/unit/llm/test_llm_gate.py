@@ -13,7 +13,10 @@ from toolflow.errors import RateLimitedError, UsageError
 from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.chat import CallKey, Request
 from toolflow.llm.gate import Gate, GateStatistics
+from toolflow.llm.limits import RateLimits
 from toolflow.llm.outcome import Outcome
+from toolflow.llm.quota import Quota
+from toolflow.runtime.testing import run_virtual
 
 Operation = tuple[str, int]
 
@@ -256,3 +259,23 @@ def test_raising_the_limit_lets_the_waiting_go_and_the_most_bounds_it() -> None:
             task.cancel()
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize(("rpm", "in_flight", "after"), [(6, 6, 32), (None, 6, 5), (31, 31, 30)])
+def test_a_refusal_for_the_rate_says_nothing_of_a_limit_that_was_not_in_use(
+    rpm: int | None, in_flight: int, after: int
+) -> None:
+    async def play() -> None:
+        now = 0.0
+        quota = Quota(RateLimits(requests=rpm))
+        gate = Gate(AdaptiveConcurrency(start=32), quota=quota, clock=lambda: now)
+        tasks = [asyncio.create_task(gate.take(request_of(number))) for number in range(in_flight)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            now += 60.0 / 32
+            gate.pump()
+        now += 0.01
+        gate.give_back(tasks[-1].result(), Outcome(0.01, error=RateLimitedError("429", retry_after=1.0)))
+        assert gate.statistics().limit == after
+
+    run_virtual(play())

@@ -45,6 +45,7 @@ def measure(
     max_calls: int = 2000,
     seconds: float = 1000.0,
     longest: float = 100.0,
+    refined: bool = False,
 ) -> tuple[list[Level], Stop]:
     async def tune() -> tuple[list[Level], Stop]:
         levels: list[Level] = []
@@ -58,6 +59,8 @@ def measure(
             clock=asyncio.get_running_loop().time,
         )
         stop = await tuning.measure(concurrencies or doubling())
+        if refined:
+            await tuning.refine()
         assert tuning.calls == endpoint.sent
         return levels, stop
 
@@ -74,6 +77,31 @@ def test_the_knee_is_found_and_little_is_measured_beyond_it() -> None:
     assert stop == "throughput"
     assert [level.concurrency for level in levels] == [1, 2, 4, 8, 16]
     assert recommended(levels) == 8
+
+
+@pytest.mark.parametrize("knee", [3, 7, 11, 23, 48, 60])
+def test_the_recommendation_is_within_a_tenth_of_the_best_at_a_knee(knee: int) -> None:
+    levels, _ = measure(Endpoint(knee=knee), refined=True)
+    best = recommend(levels, 100.0)
+    assert best is not None
+    assert best.concurrency / max(1.0, (best.concurrency / knee) ** 2) >= 0.9 * knee or knee < 8
+    assert best.calls_per_second >= 0.9 * max(level.calls_per_second for level in levels)
+    assert len(levels) <= 13
+
+
+@pytest.mark.parametrize("cap", [3, 11, 23, 48, 60])
+def test_the_recommendation_is_within_a_tenth_of_the_best_under_a_cap(cap: int) -> None:
+    levels, _ = measure(Endpoint(cap=cap), refined=True)
+    found = recommended(levels)
+    assert found is not None
+    assert 0.87 * cap - 1 < found <= cap
+
+
+def test_what_lies_between_is_not_measured_with_more_calls_than_were_allowed() -> None:
+    endpoint = Endpoint(knee=48)
+    levels, _ = measure(endpoint, max_calls=900, refined=True)
+    assert endpoint.sent <= 900
+    assert recommended(levels) is not None
 
 
 def test_throughput_is_that_of_the_full_level() -> None:
