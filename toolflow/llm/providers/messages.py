@@ -94,6 +94,7 @@ class Messages:
     """Anthropic's Messages API: a :class:`toolflow.llm.providers.wire.Dialect`."""
 
     path = "/messages"
+    omissible = frozenset({"temperature", "top_p", "tool_choice"})
 
     def encode(
         self, request: Request, *, stream: bool = False, without: frozenset[str] = frozenset()
