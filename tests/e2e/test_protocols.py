@@ -53,7 +53,7 @@ def test_every_protocol_gives_the_same_data_set(command: Command, server: str, t
     for way in WAYS:
         run = tmp_path / "-".join(way)
         done = command(
-            *("synth", "--base-url", server, "--api", *way, "-n", 6, "-o", run, "--display", "none"),
+            *("synth", "--base-url", server, "--api", *way, "-n", 4, "-o", run, "--display", "none"),
             *("--header", f"X-Team: {TOKEN}"),
             ANTHROPIC_API_KEY=KEY,
             OPENAI_API_KEY=KEY,
@@ -67,7 +67,7 @@ def test_every_protocol_gives_the_same_data_set(command: Command, server: str, t
             assert TOKEN.encode() not in content, file
         made.append([*lines(run), *lines(run, "rejected.jsonl")])
     assert made[1:] == made[:1] * 3
-    assert len(made[0]) >= 6
+    assert len(made[0]) >= 4
 
 
 def test_calls_through_json_are_the_same_too(command: Command, server: str, tmp_path: Path) -> None:

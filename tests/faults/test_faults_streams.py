@@ -18,7 +18,7 @@ from toolflow.llm.chat import CallKey, Completion, Request, Usage
 from toolflow.llm.endpoint import Api, Endpoint
 from toolflow.llm.live import LiveText
 from toolflow.llm.providers.anthropic import AnthropicProvider
-from toolflow.llm.providers.http import HTTPProvider
+from toolflow.llm.providers.http import HTTPProvider, refused_parameter
 from toolflow.llm.providers.openai import OpenAIProvider
 from toolflow.llm.server import create_app
 from toolflow.llm.serving.conduct import Conduct
@@ -136,12 +136,31 @@ def test_what_is_being_written_can_be_watched(api: Api) -> None:
             await asyncio.sleep(0)
         await asking
 
-    against(served(time_per_token=0.002), api, play, live=live)
+    against(served(time_per_token=0.02), api, play, live=live)
     grown = sorted(seen, key=len)
-    assert len(grown) > 5
+    assert len(grown) > 2
     assert all(longer.startswith(shorter) for shorter, longer in pairwise(grown))
     assert grown[-1].startswith("One moment, please: I look it up.")
     assert live.of(3) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ("`temperature` is deprecated for this model.", "temperature"),
+        ("`temperature` and `top_p` cannot both be specified for this model.", "top_p"),
+        ('tool_choice: type "tool" and "any" are not supported for this model.', "tool_choice"),
+        ("tool_choice forces tool use is not compatible with this model", "tool_choice"),
+        ("'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", "max_tokens"),
+        ("Unsupported value: 'temperature' does not support 0.9 with this model.", "temperature"),
+        ("temperature: must be at most 1", None),
+        ("Unsupported parameter: 'response_format'", None),
+    ],
+)
+def test_refusals_of_parameters_are_understood(message: str, refused: str | None) -> None:
+    everything = frozenset({"temperature", "top_p", "tool_choice", "max_tokens", "stream_options"})
+    assert refused_parameter(message, everything) == refused
+    assert refused_parameter(message, everything - {refused or ""}) != refused or refused is None
 
 
 def test_what_a_model_refuses_is_left_out_from_then_on_and_told_once() -> None:

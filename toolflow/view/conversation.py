@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.text import Text
@@ -18,6 +18,9 @@ _WIDE: Final = 60
 
 _AIRY: Final = 16
 """Lines from which goals are set apart."""
+
+_GROWING_LINES: Final = 3
+"""Lines of an answer that is still being written."""
 
 _LABELS: Final[Mapping[Kind, str]] = {
     "goal": "goal",
@@ -84,7 +87,8 @@ def conversation(focus: Focus, width: int, room: int, live: tuple[str, str] | No
     lines: deque[Text] = deque()
     if live is not None and (growing := growing_text(live[1], 3 * width)):
         kind: Kind = _KINDS.get(live[0], "assistant")
-        lines.extend(_entry_lines(Entry(kind, growing + " ▌"), width, 3))
+        written = wrap(f"{growing} ▌", _room(width), 3 * width)
+        lines.extend(_labelled(kind, written[-_GROWING_LINES:], width))
     elif focus.dialogue is None:
         lines.append(Text(cut("waiting for the first plan …", width), "dim italic"))
     elif focus.awaited:
@@ -103,13 +107,20 @@ def conversation(focus: Focus, width: int, room: int, live: tuple[str, str] | No
 
 def _entry_lines(entry: Entry, width: int, most: int) -> list[Text]:
     kind, text = entry
+    room = _room(width)
+    return _labelled(kind, (cut(text, room),) if kind == "result" else wrap(text, room, most), width)
+
+
+def _labelled(kind: Kind, lines: Sequence[str], width: int) -> list[Text]:
     label = _LABELS[kind]
     indent = _indent(width)
     head = f"{label:>{indent - 2}}  " if width >= _WIDE else f"{label[0].upper()} "
-    room = max(width - indent, 2)
-    lines = (cut(text, room),) if kind == "result" else wrap(text, room, most)
     first = Text.assemble((head, _LABEL_STYLES[kind]), (lines[0], _TEXT_STYLES[kind]))
     return [first, *(Text(" " * indent + line, _TEXT_STYLES[kind]) for line in lines[1:])]
+
+
+def _room(width: int) -> int:
+    return max(width - _indent(width), 2)
 
 
 def _indent(width: int) -> int:

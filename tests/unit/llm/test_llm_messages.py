@@ -27,7 +27,8 @@ from toolflow.errors import (
 from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling, Usage
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import response_failure
-from toolflow.llm.providers.messages import MAX_TOKENS, Messages
+from toolflow.llm.providers.message_bodies import MAX_TOKENS
+from toolflow.llm.providers.messages import Messages
 from toolflow.llm.serving.messages import ServedMessages
 
 ENDPOINT = Endpoint("https://api.anthropic.com", "sk-ant-secret-0123456789", api="anthropic")

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import ConsoleDimensions
 
-from tests.unit.view.view_samples import follow, hotel_events, take_calls, take_snapshot
+from tests.unit.view.view_samples import HOSTILE, drawn, follow, hotel_events, take_calls, take_snapshot
 from toolflow.llm.concurrency import LimitChange
 from toolflow.text import printable
+from toolflow.view.figures import Rates
 from toolflow.view.focus import Focus
 from toolflow.view.growing import growing_text
 from toolflow.view.keys import keys_in, reading_keys
+from toolflow.view.picture import ViewState, render
 from toolflow.view.steering import Controls, Steering
 
 
@@ -77,6 +81,21 @@ def test_the_focus_moves_to_either_side_and_takes_the_other_where_there_is_none(
     for start in (3.0, 3.5, 4.1):
         follow(focus, events[2], dialogue=20, start=start, sequence=4)
     assert focus.dialogue == 20
+
+
+@pytest.mark.parametrize("size", [(30, 8), (30, 12), (80, 24), (200, 50)])
+@pytest.mark.parametrize("live", [None, ("user", '{"message":"I want ' + HOSTILE), ("planner", "{")])
+def test_the_picture_keeps_its_size(size: tuple[int, int], live: tuple[str, str] | None) -> None:
+    focus = Focus()
+    follow(focus, *hotel_events()[:2])
+    state = ViewState("run", Rates(), focus, ["a notice"], live, "+ − limit")
+    width, height = size
+    lines = drawn(render(state, take_snapshot(), ConsoleDimensions(width, height)), width, height)
+    assert len(lines) == height
+    assert all(cell_len(line) <= width for line in lines)
+    assert (lines[-1].rstrip() == "+ − limit") == (height >= 12)
+    if live is not None and live[0] == "user" and height >= 24:
+        assert any("▌" in line for line in lines)
 
 
 @pytest.mark.parametrize(

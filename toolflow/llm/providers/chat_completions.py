@@ -67,6 +67,7 @@ class ChatCompletions:
     """OpenAI's chat completions: a :class:`toolflow.llm.providers.wire.Dialect`."""
 
     path = "/chat/completions"
+    omissible = frozenset({"temperature", "top_p", "max_tokens", "stream_options"})
 
     def encode(
         self, request: Request, *, stream: bool = False, without: frozenset[str] = frozenset()

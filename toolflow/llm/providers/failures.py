@@ -40,6 +40,7 @@ _CONTEXT_LENGTH = re.compile(
     re.IGNORECASE,
 )
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_NO_MONEY_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _NO_MONEY = re.compile(r"credit balance is too low", re.IGNORECASE)
 _TRY_OTHER_URL = "Check --base-url: it usually ends in /v1."
 _STATUS_OF_TYPE = {
@@ -57,9 +58,8 @@ _STATUS_OF_TYPE = {
 """Anthropic's error types (https://platform.claude.com/docs/en/api/errors); a stream has no other status."""
 
 
+# OpenSSL: self-signed, self-signed in the chain, no local issuer.
 _OF_NO_KNOWN_AUTHORITY = {18, 19, 20}
-"""OpenSSL's X509_V_ERR_: DEPTH_ZERO_SELF_SIGNED_CERT, SELF_SIGNED_CERT_IN_CHAIN, and
-UNABLE_TO_GET_ISSUER_CERT_LOCALLY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +234,7 @@ def _classify(
     if status in {401, 403} or "invalid_api_key" in said.codes or "API key not valid" in said.message:
         state = "The key that was sent is refused" if endpoint.api_key else "No key was sent"
         failure = AuthenticationError(phrase, hint=f"{state}: set {key} to one that it accepts.")
-    elif (
-        said.codes & {"insufficient_quota", "billing_hard_limit_reached"}
-        or status == 402
-        or _NO_MONEY.search(said.message)
-    ):
+    elif status == 402 or said.codes & _NO_MONEY_CODES or _NO_MONEY.search(said.message):
         failure = FatalLLMError(phrase, hint="Top up the account, or use another key or endpoint.")
     elif status == 429:
         hint = "Lower --max-concurrency."

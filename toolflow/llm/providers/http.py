@@ -123,7 +123,7 @@ class HTTPProvider:
             try:
                 return await self._send(request, without)
             except PermanentLLMError as error:
-                refused = refused_parameter(error.message, without)
+                refused = refused_parameter(error.message, self.dialect.omissible - without)
                 if refused is None:
                     raise
                 self._leave_out(refused, request.model)
@@ -212,11 +212,11 @@ class HTTPProvider:
             await session.close()
 
 
-def refused_parameter(message: str, without: frozenset[str]) -> str | None:
-    """The parameter that an endpoint refuses and that is not yet left out; None where it is another thing."""
+def refused_parameter(message: str, omissible: frozenset[str]) -> str | None:
+    """The one of these parameters that an endpoint refuses; None where it complains of another thing."""
     if not _REFUSED.search(message):
         return None
-    return next((name for name, said in _REFUSALS if name not in without and said.search(message)), None)
+    return next((name for name, said in _REFUSALS if name in omissible and said.search(message)), None)
 
 
 async def _read(content: aiohttp.StreamReader, assembly: Assembly, vigil: _Vigil) -> None:

@@ -55,9 +55,11 @@ class Dialect(Protocol):
 
     Attributes:
         path: Where requests go, below the base URL.
+        omissible: Parameters that can be left out for a model that refuses them.
     """
 
     path: str
+    omissible: frozenset[str]
 
     def encode(
         self, request: Request, *, stream: bool = False, without: frozenset[str] = frozenset()
