@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import toolflow
 from toolflow.agents.cast import Troupe
@@ -20,12 +21,15 @@ from toolflow.catalog.catalogue import Catalogue
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
+from toolflow.errors import JournalDamagedError
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.events import RunEvents
 from toolflow.journal.reading import Sum
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
+from toolflow.journal.salvage import Salvage, mend
 from toolflow.llm.chat import Sampling
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
@@ -98,10 +102,17 @@ async def play_run(config: RunConfig, material: Material, output: Path, display:
                 display.notice(notice)
             if continued:
                 display.notice(f"Continuing the run in {output}.")
-            with SqliteJournal(run.journal) as journal:
-                return await _play(
-                    config, material, connection, spending, run=run, journal=journal, display=display
-                )
+            play = partial(_play, config, material, connection, spending, run=run, display=display)
+            begun: Literal["run_begun", "run_continued"] = "run_continued" if continued else "run_begun"
+            saved = mend(run.journal)
+            try:
+                return await play(begun=begun, saved=saved)
+            except JournalDamagedError:
+                # Damage that shows only now: what was played so far is safe, go on from there.
+                saved = mend(run.journal, thorough=True)
+                if saved is None:
+                    raise
+                return await play(begun="run_continued", saved=saved)
 
 
 async def _play(
@@ -111,7 +122,43 @@ async def _play(
     spending: Spending,
     *,
     run: RunDirectory,
+    display: Display,
+    begun: Literal["run_begun", "run_continued"],
+    saved: Salvage | None,
+) -> Result:
+    with SqliteJournal(run.journal) as journal:
+        events = RunEvents(journal)
+        if saved is not None:
+            display.notice(str(saved))
+            events.note("journal_salvaged", **saved.to_json())
+        events.note(begun, target=config.n, toolflow=toolflow.__version__)
+        try:
+            result = await _play_with(
+                config,
+                material,
+                connection,
+                spending,
+                run=run,
+                journal=journal,
+                events=events,
+                display=display,
+            )
+        except BaseException as error:
+            events.note("run_ended", error=str(error) or type(error).__name__)
+            raise
+        events.note("run_ended", ending=result.ending)
+        return result
+
+
+async def _play_with(
+    config: RunConfig,
+    material: Material,
+    connection: Connection,
+    spending: Spending,
+    *,
+    run: RunDirectory,
     journal: SqliteJournal,
+    events: RunEvents,
     display: Display,
 ) -> Result:
     estimator = TokenEstimator()
@@ -154,6 +201,7 @@ async def _play(
     if budget is not None:
 
         def exhausted(reason: str) -> None:
+            events.note("budget_spent", bound=reason)
             display.notice(f"The budget is spent ({BOUNDS[reason]}): the calls in flight finish.")
             synthesis.stop_spent(budget.drained)
 
@@ -165,8 +213,9 @@ async def _play(
 
     earlier = run.read_summary()
     try:
-        with _stopped_by_signals(synthesis.stop, display):
-            ending = await _shown(synthesis, display, snapshot)
+        with _stopped_by_signals(synthesis.stop, display, events):
+            async with _beside(display.show(snapshot), events.follow(client.statistics)):
+                ending = await synthesis.play()
     finally:
         if budget is not None:
             budget.close()
@@ -178,26 +227,30 @@ async def _play(
     return Result(ending, summary)
 
 
-async def _shown(synthesis: Synthesis, display: Display, snapshot: Callable[[], ProgressSnapshot]) -> Ending:
-    showing = asyncio.create_task(display.show(snapshot), name="display")
+@asynccontextmanager
+async def _beside(*watching: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Have those who watch run meanwhile."""
+    tasks = [asyncio.create_task(each) for each in watching]
     try:
-        return await synthesis.play()
+        yield
     finally:
-        showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 @contextmanager
-def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Generator[None]:
+def _stopped_by_signals(stop: Callable[[], None], display: Display, events: RunEvents) -> Generator[None]:
     """First signal: let the calls in flight finish. Second: stop at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
     asked = False
 
-    def on_signal() -> None:
+    def on_signal(number: signal.Signals) -> None:
         nonlocal asked
+        events.note("stop_asked", signal=number.name)
         if asked:
             task.cancel()
             return
@@ -208,7 +261,7 @@ def _stopped_by_signals(stop: Callable[[], None], display: Display) -> Generator
     signals = (signal.SIGINT, signal.SIGTERM)
     try:
         for number in signals:
-            loop.add_signal_handler(number, on_signal)
+            loop.add_signal_handler(number, on_signal, number)
     except (NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not in this thread
         yield
         return

@@ -14,7 +14,7 @@ from toolflow.dialogue.scenario import Scenario, draw_scenario
 from toolflow.errors import LLMError, ToolFlowError, leaves
 from toolflow.graph.link import ToolSet
 from toolflow.graph.sampling import Sampler
-from toolflow.journal.replay import JournalledModel
+from toolflow.journal.replay import JournalledModel, state_of
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.progress import Progress
 from toolflow.quality.checks import CHECKS, judge
@@ -155,6 +155,7 @@ class Synthesis:
         self._progress.continue_from(len(accepted))
         for line in thrown_out:
             self._count_thrown_out(line["stage"], line["reason"])
+        self._model.continue_from(accepted, thrown_out)
         return accepted | {line["index"] for line in thrown_out}
 
     def _has_room(self) -> bool:
@@ -248,7 +249,7 @@ class Synthesis:
 
     def _throw_out(self, dialogue_id: str, index: int, *, stage: str, reason: str, **details: Any) -> None:
         self._run.reject({"id": dialogue_id, "index": index, "stage": stage, "reason": reason, **details})
-        self._model.settle(index, "rejected" if stage == "checks" else "failed", stage, reason)
+        self._model.settle(index, state_of(stage), stage, reason)
         self._count_thrown_out(stage, reason)
 
     def _count_thrown_out(self, stage: str, reason: str) -> None:
