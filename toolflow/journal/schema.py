@@ -117,7 +117,7 @@ TABLES: Final = {
         )""",
 }
 
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 8192
 _LOG_BYTES: Final = 16 * 2**20
 """The write-ahead log is cut back to this once it has been copied into the database."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})

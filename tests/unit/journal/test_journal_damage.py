@@ -19,10 +19,10 @@ from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.damage import find_damage
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.salvage import mend
+from toolflow.journal.schema import PAGE_BYTES
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 
 DIALOGUES, CALLS = 40, 10
-PAGE = 4096
 
 
 @pytest.fixture
@@ -73,14 +73,14 @@ def test_a_sound_journal_is_left_alone(path: Path) -> None:
     assert mend(path.with_name("none")) is None
 
 
-@pytest.mark.parametrize("page", [2, 20, 50])
+@pytest.mark.parametrize("page", [1, 10, 25])
 def test_a_garbage_page(path: Path, page: int) -> None:
     """The root of the table of calls, or a page in its middle."""
     whole = read_all(path)
     damaged = bytearray()
 
     def overwrite(content: bytearray) -> None:
-        content[page * PAGE : (page + 1) * PAGE] = random.Random(1).randbytes(PAGE)
+        content[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = random.Random(1).randbytes(PAGE_BYTES)
         damaged.extend(content)
 
     spoil(path, overwrite)
@@ -107,7 +107,7 @@ def test_a_truncated_file(path: Path) -> None:
 
 def test_a_first_page_that_is_gone(path: Path) -> None:
     whole = read_all(path)
-    spoil(path, lambda content: content.__setitem__(slice(0, PAGE), bytes(PAGE)))
+    spoil(path, lambda content: content.__setitem__(slice(0, PAGE_BYTES), bytes(PAGE_BYTES)))
     saved = mend(path)
     assert saved is not None
     assert saved.lost == 0
@@ -146,7 +146,7 @@ def test_a_body_that_is_not_what_was_written(path: Path) -> None:
 def test_large_journals_are_sampled(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(damage, "_WHOLE_CHECK", 0)
     assert find_damage(path) is None
-    spoil(path, lambda content: content.__delitem__(slice(len(content) - 20 * PAGE, None)))
+    spoil(path, lambda content: content.__delitem__(slice(len(content) - 20 * PAGE_BYTES, None)))
     assert find_damage(path) is not None
 
 
@@ -169,7 +169,7 @@ def test_a_log_or_index_that_was_deleted(tmp_path: Path, path: Path) -> None:
 
 def test_damaged_journals_are_numbered(path: Path) -> None:
     for number in (1, 2):
-        spoil(path, lambda content: content.__setitem__(slice(0, PAGE), bytes(PAGE)))
+        spoil(path, lambda content: content.__setitem__(slice(0, PAGE_BYTES), bytes(PAGE_BYTES)))
         saved = mend(path)
         assert saved is not None
         assert saved.kept.name == f"journal.sqlite.damaged-{number}"
