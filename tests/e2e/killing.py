@@ -66,6 +66,11 @@ class Run:
         except FileNotFoundError:
             return 0
 
+    def line_count(self) -> int:
+        """Of dialogues.jsonl."""
+        file = self.folder / "dialogues.jsonl"
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
     def journalled(self) -> int:
         """Calls in the journal."""
         try:
