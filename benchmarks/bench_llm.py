@@ -50,9 +50,9 @@ _TOOLFLOW = str(Path(sys.executable).with_name("toolflow"))
 
 
 @contextmanager
-def provider(*options: str, port: int = 0) -> Generator[str]:
-    """``toolflow provider`` with a fixed reply; its base URL."""
-    command = [_TOOLFLOW, "provider", "--port", str(port), "--fixed-reply", *options]
+def provider(*options: str, port: int = 0, fixed: bool = True) -> Generator[str]:
+    """``toolflow provider``, with a fixed reply unless told otherwise; its base URL."""
+    command = [_TOOLFLOW, "provider", "--port", str(port), *(("--fixed-reply",) if fixed else ()), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -10,8 +10,7 @@ from typing import Any, Final, Literal
 from toolflow.agents.cast import Troupe
 from toolflow.errors import LLMError, ToolFlowError, leaves
 from toolflow.graph.sampling import Sampler
-from toolflow.journal.reading import State
-from toolflow.journal.replay import JournalledModel
+from toolflow.journal.replay import JournalledModel, state_of
 from toolflow.journal.run_directory import PLAYED, Earlier, RunDirectory
 from toolflow.progress import Progress
 from toolflow.runtime.bus import Bus
@@ -158,6 +157,7 @@ class Synthesis:
         self._progress.continue_from(len(accepted))
         for line in thrown_out:
             self._count_thrown_out(line)
+        self._model.continue_from(accepted, thrown_out)
         return {*accepted, *(line["index"] for line in thrown_out)}
 
     def _may_begin(self, index: int) -> bool:
@@ -216,8 +216,7 @@ class Synthesis:
 
     def _throw_out(self, index: int, line: Mapping[str, Any]) -> None:
         self._run.reject(line)
-        state: State = "failed" if line["stage"] == PLAYED else "rejected"
-        self._model.settle(index, state, line["stage"], line["reason"])
+        self._model.settle(index, state_of(line["stage"]), line["stage"], line["reason"])
         self._count_thrown_out(line)
 
     def _count_thrown_out(self, line: Mapping[str, Any]) -> None:

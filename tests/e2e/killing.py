@@ -66,6 +66,11 @@ class Run:
         except FileNotFoundError:
             return 0
 
+    def line_count(self) -> int:
+        """Of dialogues.jsonl."""
+        file = self.folder / "dialogues.jsonl"
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
     def journalled(self) -> int:
         """Calls in the journal."""
         try:
@@ -172,8 +177,6 @@ def until(
     process: subprocess.Popen[str],
     condition: Callable[[], bool],
     seconds: float = 90,
-    *,
-    pause: float = LOOK_EVERY,
 ) -> bool:
     """Wait for a condition; False when the process has ended first."""
     end = time.monotonic() + seconds
@@ -181,7 +184,7 @@ def until(
         if condition():
             return True
         assert time.monotonic() < end, "the run came to a halt"
-        time.sleep(pause)
+        time.sleep(LOOK_EVERY)
     return False
 
 
@@ -205,7 +208,7 @@ def kill_all_along(
         instant: Kills in the first second of a process: imports, run.json, the inputs, the journal's tables.
         early: Kills in the first 50 to 300 ms after the journal was opened: replay and first calls.
         midway: Kills spread over the calls of the run.
-        last: Kills once the last line is written; fewer when the process ends first.
+        last: Kills once the last line is written, and mostly before summary.json is.
         seed: Of the instants.
     """
     draw = random.Random(seed)
@@ -225,17 +228,16 @@ def kill_all_along(
                 return True
             if kind == "midway":
                 return holds_journal(process) and run.server.count("completed") >= goal
-            return holds_journal(process) and (kind == "early" or run.size() == reference.size)
+            if kind == "early":
+                return holds_journal(process)
+            return holds_journal(process) and run.size() >= reference.size - 100_000
 
-        if until(process, reached, pause=0.0005 if kind == "last" else LOOK_EVERY):
-            time.sleep(
-                {
-                    "instant": draw.uniform(0.0, 1.2),
-                    "early": draw.uniform(0.05, 0.3),
-                    "midway": draw.uniform(0, 0.1),
-                    "last": draw.uniform(0, 0.03),
-                }[kind]
-            )
+        if until(process, reached):
+            if kind == "last":
+                stop_in_final_write(process, run, reference.size, draw)
+            else:
+                times = {"instant": (0.0, 1.2), "early": (0.05, 0.3), "midway": (0.0, 0.1)}
+                time.sleep(draw.uniform(*times[kind]))
         process.kill()
         _, said = process.communicate(timeout=30)
         if process.returncode == -signal.SIGKILL:
@@ -244,6 +246,19 @@ def kill_all_along(
             assert process.returncode == 0, said
     finish(start, run)
     return killed
+
+
+def stop_in_final_write(process: subprocess.Popen[str], run: Run, size: int, draw: random.Random) -> None:
+    """Lead a process by small steps to where all lines are written, and a few steps on."""
+    steps = draw.randrange(4)
+    while process.poll() is None:
+        process.send_signal(signal.SIGSTOP)
+        if run.size() == size:
+            if steps == 0 or run.is_summed_up():
+                return
+            steps -= 1
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.001)
 
 
 def assert_nothing_was_lost_or_paid_for_nothing(

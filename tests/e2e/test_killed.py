@@ -50,6 +50,7 @@ def test_kills_change_nothing(command: Command, start: Start, tmp_path: Path, re
     killed = kill_all_along(start, run, reference, instant=2, early=2, midway=4, last=2, seed=1)
     assert len(killed.kinds) >= 8
     assert killed.kinds.count("midway") == 4
+    assert killed.in_final_write >= 1
     assert_nothing_was_lost_or_paid_for_nothing(command, run, reference, killed)
 
 

@@ -27,6 +27,8 @@ def print_recheck(found: Recheck, run: Path, *, applied: bool, seconds: float) -
     console = Console()
     for text, style in (*_standings(found, seconds), *_stuck(found), *_changes(found)):
         console.print(Text(text, style), soft_wrap=True)
+    if found.agrees and found.stuck:
+        return
     if found.agrees:
         console.print(Text("dialogues.jsonl and rejected.jsonl say the same.", "green"))
     elif applied:

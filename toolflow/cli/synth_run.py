@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from toolflow.assembly import Material, Result, play_run, read_material
+from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
 from toolflow.config import RunConfig
 from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
+from toolflow.playing import Result, play_run
 from toolflow.runtime.loop import run
 from toolflow.text import one_line
 from toolflow.view.display import make_display

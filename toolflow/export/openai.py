@@ -72,5 +72,8 @@ def _offsets(path: Path) -> Iterator[tuple[int, int]]:
             try:
                 yield decoder.decode(line).metadata.index, offset
             except msgspec.MsgspecError as error:
-                raise RunDirectoryError(f"{path}:{number}: not a dialogue: {error}") from error
+                raise RunDirectoryError(
+                    f"{path}:{number}: not a dialogue: {error}",
+                    hint="toolflow check RUN --apply makes the file anew from the journal, at no cost.",
+                ) from error
             offset += len(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from toolflow.journal.reading import (
     Totals,
     read_part,
     read_records,
+    read_states,
     read_totals,
 )
 from toolflow.journal.schema import in_words, open_for_writing, worded
@@ -50,6 +51,10 @@ class CallJournal(Protocol):
         """Take down what has become of a dialogue."""
         ...
 
+    def states(self) -> Iterable[DialogueState]:
+        """What has become of all dialogues."""
+        ...
+
     def note(self, kind: str, /, **detail: Any) -> None:
         """Take down what befell the run."""
         ...
@@ -60,7 +65,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.records: dict[CallKey, CallRecord] = {}
-        self.states: dict[int, State] = {}
+        self.dialogues: dict[int, DialogueState] = {}
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._parts: dict[bytes, Any] = {}
 
@@ -75,8 +80,10 @@ class MemoryJournal:
         return self._parts[digest]
 
     def mark(self, dialogue: int, state: State, stage: str | None = None, reason: str | None = None) -> None:
-        del stage, reason
-        self.states[dialogue] = state
+        self.dialogues[dialogue] = DialogueState(dialogue, state, stage, reason, 0.0)
+
+    def states(self) -> Iterable[DialogueState]:
+        return [*self.dialogues.values()]
 
     def note(self, kind: str, /, **detail: Any) -> None:
         self.events.append((kind, detail))
@@ -138,6 +145,10 @@ class SqliteJournal:
     def note(self, kind: str, /, **detail: Any) -> None:
         if self._in_use:
             self._writer.put(WrittenEvent(self._clock(), kind, msgspec.json.encode(detail).decode()))
+
+    def states(self) -> Iterable[DialogueState]:
+        with in_words(self._path):
+            yield from read_states(self._reader)
 
     def calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
         """The completed calls of a dialogue, in the order in which they were completed.

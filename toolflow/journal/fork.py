@@ -84,7 +84,7 @@ class TakingOver:
 
     Args:
         model: Answers what that run does not know.
-        journal: Of that run.
+        journal: Of that run; where there is none, nothing is taken over.
 
     Attributes:
         taken: Calls taken over so far.
@@ -92,13 +92,14 @@ class TakingOver:
 
     def __init__(self, model: ChatModel, journal: Path) -> None:
         self._model = model
-        self._reader = JournalReader(journal)
+        self._reader = JournalReader(journal) if journal.exists() else None
         self._calls: OrderedDict[int, Mapping[CallKey, CallRecord]] = OrderedDict()
         self.taken = 0
 
     def close(self) -> None:
         """Close the journal."""
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
 
     async def complete(self, request: Request) -> Completion:
         """Answer a request.
@@ -107,16 +108,18 @@ class TakingOver:
             JournalDamagedError: The other run's journal cannot be read.
             LLMError: The call failed.
         """
-        record = self._calls_of(request.key.dialogue).get(request.key)
+        if self._reader is None:
+            return await self._model.complete(request)
+        record = self._calls_of(self._reader, request.key.dialogue).get(request.key)
         if record is None or record.request_hash != request_hash(request):
             return await self._model.complete(request)
         self.taken += 1
         return replace(completion_of(record), delivery=Delivery(attempts=0))
 
-    def _calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
+    def _calls_of(self, reader: JournalReader, dialogue: int) -> Mapping[CallKey, CallRecord]:
         calls = self._calls.get(dialogue)
         if calls is None:
-            calls = self._calls[dialogue] = self._reader.calls_of(dialogue)
+            calls = self._calls[dialogue] = reader.calls_of(dialogue)
             if len(self._calls) > _KEPT:
                 self._calls.popitem(last=False)
         return calls

@@ -199,18 +199,8 @@ class JournalReader:
 
     def states(self, state: State | None = None) -> Iterator[DialogueState]:
         """What has become of all dialogues, or which are in one state, in index order."""
-        last = -1
-        while True:
-            with in_words(self._path):
-                rows = self._connection.execute(
-                    "SELECT dialogue, state, stage, reason, at FROM dialogues WHERE dialogue > ? AND "
-                    "(? IS NULL OR state = ?) ORDER BY dialogue LIMIT ?",
-                    (last, state, state, _AT_A_TIME),
-                ).fetchall()
-            if not rows:
-                return
-            yield from (DialogueState(*row) for row in rows)
-            last = rows[-1][0]
+        with in_words(self._path):
+            yield from read_states(self._connection, state)
 
     def count_states(self) -> Mapping[State, int]:
         """How many dialogues are in each state."""
@@ -249,6 +239,25 @@ def read_records(
         CallRecord._make((CallKey._make(row[1:4]), *row[4:-1], decompress(row[-1]), ())) for row in rows
     )
     return [row[0] for row in rows], {record.key: record for record in records}
+
+
+def read_states(connection: sqlite3.Connection, state: State | None = None) -> Iterator[DialogueState]:
+    """What has become of all dialogues, or which are in one state, in index order.
+
+    Raises:
+        sqlite3.Error: They cannot be read.
+    """
+    last = -1
+    while True:
+        rows = connection.execute(
+            "SELECT dialogue, state, stage, reason, at FROM dialogues WHERE dialogue > ? AND "
+            "(? IS NULL OR state = ?) ORDER BY dialogue LIMIT ?",
+            (last, state, state, _AT_A_TIME),
+        ).fetchall()
+        if not rows:
+            return
+        yield from (DialogueState(*row) for row in rows)
+        last = rows[-1][0]
 
 
 def read_part(connection: sqlite3.Connection, digest: bytes) -> Any:

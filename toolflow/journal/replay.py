@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from toolflow.clock import Clock, wall
 from toolflow.journal.bodies import Asked, CallRecord, completion_of, record_call, requests_of
@@ -39,6 +40,27 @@ class JournalledModel:
     def recording(self) -> int:
         """Replies that wait to be durable."""
         return self._recording
+
+    def continue_from(self, accepted: Collection[int], thrown_out: Iterable[Mapping[str, Any]]) -> None:
+        """Bring the journal's states into line with the data set that earlier processes wrote.
+
+        The lines of dialogues.jsonl and rejected.jsonl say what is finished: a line is written before its
+        state is taken down, and a process may die in between.
+
+        Args:
+            accepted: Indices in dialogues.jsonl.
+            thrown_out: The lines of rejected.jsonl.
+        """
+        finished: dict[int, tuple[State, str | None, str | None]] = {
+            line["index"]: (state_of(line["stage"]), line["stage"], line["reason"]) for line in thrown_out
+        }
+        finished.update(dict.fromkeys(accepted, ("accepted", None, None)))
+        for known in self._journal.states():
+            written = finished.pop(known.dialogue, ("alive", None, None))
+            if written != (known.state, known.stage, known.reason):
+                self._journal.mark(known.dialogue, *written)
+        for dialogue, written in finished.items():
+            self._journal.mark(dialogue, *written)
 
     def begin(self, dialogue: int) -> None:
         """Load what an earlier process paid for in this dialogue."""
@@ -117,3 +139,8 @@ class JournalledModel:
         self._draining = True
         if self._in_flight:
             await self._drained.wait()
+
+
+def state_of(stage: str) -> State:
+    """What has become of a dialogue that was thrown out at a stage."""
+    return "rejected" if stage == "checks" else "failed"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ Inputs = Mapping[str, bytes]
 
 _MOST_NAMES = 5
 _MOST_TEXT = 70
+_BEFORE_CHANGE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,11 @@ def _first_change(run: Path, name: str, now: Inputs) -> str:
     new = now.get(name, b"").decode("utf-8", "replace").splitlines()
     for number, (before, after) in enumerate(zip(old, new, strict=False), 1):
         if before != after:
-            return f"has changed; first in line {number}: {_short(before.strip())} → {_short(after.strip())}"
+            same = sum(
+                1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))
+            )
+            start = max(same - _BEFORE_CHANGE, 0)
+            return f"has changed; first in line {number}: {_short(before[start:])} → {_short(after[start:])}"
     return f"has changed: {len(old)} lines → {len(new)} lines"
 
 

@@ -118,6 +118,7 @@ TABLES: Final = {
         )""",
 }
 
+PAGE_BYTES: Final = 8192
 _LOG_BYTES: Final = 16 * 2**20
 """The write-ahead log is cut back to this once it has been copied into the database."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -215,6 +216,12 @@ def _connect_read_only(address: str) -> sqlite3.Connection:
     )
 
 
+def is_empty(connection: sqlite3.Connection) -> bool:
+    """Whether this is a new file, or one whose process died before it had made the tables."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return not version and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse what is no journal, and journals of other versions.
 
@@ -238,14 +245,15 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    new = is_empty(connection)
+    if not new:
         check_version(connection, path)
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new journal; ``salvage`` rests on it
     connection.execute("PRAGMA journal_mode = WAL")
     # Safe against the death of the process; a power cut may cost the last commits, which are then paid again.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-    if not version:
+    if new:
         connection.execute("BEGIN IMMEDIATE")
         for statement in TABLES.values():
             connection.execute(statement)

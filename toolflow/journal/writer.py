@@ -24,7 +24,7 @@ from toolflow.journal.bodies import Part, compress
 from toolflow.journal.reading import DialogueState
 from toolflow.journal.schema import CALL_COLUMNS, open_for_writing
 
-_REST: Final = 0.006
+_REST: Final = 0.010
 """Seconds from one commit to the next: what a commit costs is shared by the calls that come meanwhile."""
 _NEWS_AFTER: Final = 0.5
 """Seconds that states and events may wait."""

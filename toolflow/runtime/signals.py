@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Protocol
 
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
+class Stop(Protocol):
+    """Is told of each signal; ``again`` once an earlier one has come."""
+
+    def __call__(self, number: signal.Signals, *, again: bool) -> None: ...
+
+
 @contextmanager
-def stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
-    """The first signal calls ``stop``, a second one cancels the current task.
+def stopped_by_signals(stop: Stop) -> Generator[None]:
+    """Each signal calls ``stop``, and a second one cancels the current task.
 
     A signal that whoever started the process chose to ignore (``nohup``) stays ignored.
     """
@@ -21,20 +28,19 @@ def stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
     assert task is not None
     asked = False
 
-    def on_signal() -> None:
+    def on_signal(number: signal.Signals) -> None:
         nonlocal asked
+        stop(number, again=asked)
         if asked:
             task.cancel()
-            return
         asked = True
-        stop()
 
     handled: list[signal.Signals] = []
     try:
         for name in _STOPPING:
             number: signal.Signals | None = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, on_signal)
+                loop.add_signal_handler(number, on_signal, number)
                 handled.append(number)
     except (NotImplementedError, RuntimeError, ValueError):  # not on this platform, or not in this thread
         pass

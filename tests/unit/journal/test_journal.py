@@ -269,3 +269,59 @@ def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
     ):
         journal.calls(0)
     assert "same command" in str(caught.value.hint)
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def main() -> int:
+        with SqliteJournal(path) as journal:
+            await journal.append(record(0))
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            appending = asyncio.create_task(journal.append(record(1)))
+            done, _ = await asyncio.wait([appending], timeout=0.05)
+            assert not done
+            other.execute("ROLLBACK")
+            other.close()
+            await appending
+            return journal.totals().all.calls
+
+    assert asyncio.run(main()) == 2
+
+
+def test_a_lock_that_stays_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolflow.journal.schema.LOCK_SECONDS", 0.05)
+    path = tmp_path / "journal.sqlite"
+    journal = SqliteJournal(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    (locked,) = _appended(journal, record())
+    other.close()
+    assert isinstance(locked, RunDirectoryError)
+    assert "locked by another program" in locked.message
+    assert "close it" in str(locked.hint)
+
+
+def test_clock_jumps_change_nothing(tmp_path: Path) -> None:
+    jumps = [2e9, -5e9, 0.0, 1e12]
+
+    async def main(name: str, times: list[float]) -> list[Completion]:
+        ticks = iter(times * 10)
+        with SqliteJournal(tmp_path / name, clock=lambda: next(ticks)) as journal:
+            model = JournalledModel(Counted(), journal, clock=lambda: next(ticks))
+            model.begin(0)
+            for position in range(4):
+                await model.complete(request(0, position))
+            model.settle(0, "accepted")
+        with SqliteJournal(tmp_path / name, clock=lambda: next(ticks)) as journal:
+            model = JournalledModel(Counted(), journal, clock=lambda: next(ticks))
+            model.begin(0)
+            replayed = [await model.complete(request(0, position)) for position in range(4)]
+            assert model.replayed == 4
+            return replayed
+
+    assert asyncio.run(main("jumping", jumps)) == asyncio.run(main("steady", [0.0, 1.0, 2.0]))
+    with JournalReader(tmp_path / "jumping") as one, JournalReader(tmp_path / "steady") as other:
+        assert [call.key for call in one.calls(0)] == [call.key for call in other.calls(0)]
+        assert one.count_states() == other.count_states()

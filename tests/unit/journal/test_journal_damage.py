@@ -1,0 +1,205 @@
+"""Of a damaged journal everything that can be read is saved, and the damaged file is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from toolflow.dialogue.message import Message
+from toolflow.errors import JournalDamagedError, RunDirectoryError
+from toolflow.journal import damage
+from toolflow.journal.bodies import Asked, record_call
+from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.damage import find_damage
+from toolflow.journal.reading import JournalReader
+from toolflow.journal.salvage import mend
+from toolflow.journal.schema import PAGE_BYTES
+from toolflow.llm.chat import CallKey, Completion, Request, Usage
+
+DIALOGUES, CALLS = 40, 10
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal of 400 calls, closed."""
+    path = tmp_path / "journal.sqlite"
+    write(path, range(DIALOGUES))
+    return path
+
+
+def write(path: Path, dialogues: range) -> None:
+    async def main() -> None:
+        with SqliteJournal(path) as journal:
+            async with asyncio.TaskGroup() as group:
+                for dialogue in dialogues:
+                    journal.mark(dialogue, "accepted")
+                    for position in range(CALLS):
+                        text = random.Random(dialogue * CALLS + position).randbytes(300).hex()
+                        request = Request(CallKey(dialogue, "user", position), "m", (Message("user", text),))
+                        completion = Completion(Message("assistant", text[:40]), usage=Usage(5, 2), model="m")
+                        group.create_task(
+                            journal.append(record_call(Asked(request), completion, sent_at=0.0))
+                        )
+            journal.note("run_begun", target=DIALOGUES)
+
+    asyncio.run(main())
+
+
+def spoil(path: Path, change: Callable[[bytearray], None]) -> None:
+    content = bytearray(path.read_bytes())
+    change(content)
+    path.write_bytes(content)
+
+
+def read_all(path: Path) -> dict[CallKey, str]:
+    with JournalReader(path) as journal:
+        calls = [call for dialogue in journal.dialogues() for call in journal.calls(dialogue)]
+        assert journal.totals().all.calls == len(calls)
+        assert all(call.request is not None for call in calls)
+        return {call.key: call.completion.message.content for call in calls}
+
+
+def test_a_sound_journal_is_left_alone(path: Path) -> None:
+    before = path.read_bytes()
+    assert mend(path) is None
+    assert mend(path, thorough=True) is None
+    assert path.read_bytes() == before
+    assert mend(path.with_name("none")) is None
+
+
+@pytest.mark.parametrize("page", [1, 10, 25])
+def test_a_garbage_page(path: Path, page: int) -> None:
+    """The root of the table of calls, or a page in its middle."""
+    whole = read_all(path)
+    damaged = bytearray()
+
+    def overwrite(content: bytearray) -> None:
+        content[page * PAGE_BYTES : (page + 1) * PAGE_BYTES] = random.Random(1).randbytes(PAGE_BYTES)
+        damaged.extend(content)
+
+    spoil(path, overwrite)
+    saved = mend(path)
+    assert saved is not None
+    assert saved.kept.read_bytes() == bytes(damaged)
+    left = read_all(path)
+    assert left.items() <= whole.items()
+    assert saved.saved == len(left) == len(whole) - (saved.lost or 0)
+    assert len(left) > 350
+    assert f"{len(left):,} calls were saved" in str(saved)
+    assert mend(path, thorough=True) is None
+
+
+def test_a_truncated_file(path: Path) -> None:
+    whole = read_all(path)
+    spoil(path, lambda content: content.__delitem__(slice(len(content) * 2 // 3, None)))
+    saved = mend(path)
+    assert saved is not None
+    left = read_all(path)
+    assert left.items() <= whole.items()
+    assert 150 < len(left) < len(whole)
+
+
+def test_a_first_page_that_is_gone(path: Path) -> None:
+    whole = read_all(path)
+    spoil(path, lambda content: content.__setitem__(slice(0, PAGE_BYTES), bytes(PAGE_BYTES)))
+    saved = mend(path)
+    assert saved is not None
+    assert saved.lost == 0
+    assert read_all(path) == whole
+    with JournalReader(path) as journal:
+        assert journal.count_states() == {"accepted": DIALOGUES}
+        assert [event.kind for event in journal.events()] == ["run_begun"]
+
+
+def test_a_file_of_zeros(path: Path) -> None:
+    spoil(path, lambda content: content.__setitem__(slice(None), bytes(len(content))))
+    saved = mend(path)
+    assert saved is not None
+    assert saved.saved == 0
+    assert read_all(path) == {}
+    write(path, range(2))
+    assert len(read_all(path)) == 2 * CALLS
+
+
+def test_a_body_that_is_not_what_was_written(path: Path) -> None:
+    """No check of SQLite's finds it: it shows when the call is replayed."""
+    whole = read_all(path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE calls SET body = zeroblob(length(body)) WHERE dialogue = 7 AND position = 3")
+    connection.commit()
+    connection.close()
+    assert find_damage(path) is None
+    with JournalReader(path) as journal, pytest.raises(JournalDamagedError):
+        journal.calls(7)
+    saved = mend(path, thorough=True)
+    assert saved is not None
+    assert saved.lost == 1
+    assert whole.keys() - read_all(path).keys() == {CallKey(7, "user", 3)}
+
+
+def test_large_journals_are_sampled(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(damage, "_WHOLE_CHECK", 0)
+    assert find_damage(path) is None
+    spoil(path, lambda content: content.__delitem__(slice(len(content) - 20 * PAGE_BYTES, None)))
+    assert find_damage(path) is not None
+
+
+def test_a_log_or_index_that_was_deleted(tmp_path: Path, path: Path) -> None:
+    """Copied while it is written to, with and without what belongs to it."""
+
+    async def main() -> None:
+        with SqliteJournal(path) as journal:
+            request = Request(CallKey(99, "user", 0), "m", (Message("user", "last"),))
+            await journal.append(record_call(Asked(request), Completion(Message("assistant")), sent_at=0.0))
+            for name, suffixes in (("no-log", ("",)), ("no-index", ("", "-wal"))):
+                for suffix in suffixes:
+                    shutil.copy(f"{path}{suffix}", tmp_path / f"{name}{suffix}")
+
+    asyncio.run(main())
+    for name, calls in (("no-log", 400), ("no-index", 401)):
+        assert mend(tmp_path / name) is None
+        assert len(read_all(tmp_path / name)) == calls
+
+
+def test_damaged_journals_are_numbered(path: Path) -> None:
+    for number in (1, 2):
+        spoil(path, lambda content: content.__setitem__(slice(0, PAGE_BYTES), bytes(PAGE_BYTES)))
+        saved = mend(path)
+        assert saved is not None
+        assert saved.kept.name == f"journal.sqlite.damaged-{number}"
+
+
+def test_a_salvage_that_was_interrupted_is_finished(path: Path) -> None:
+    whole = read_all(path)
+    path.rename(path.with_name("journal.sqlite.fresh"))  # moved aside was the old one, and then came the end
+    Path(f"{path}-wal").write_bytes(b"the old one's log")
+    assert mend(path) is None
+    assert read_all(path) == whole
+
+
+def test_other_databases_are_not_mended(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE recipes (name)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(RunDirectoryError, match="recipes"):
+        mend(path)
+    assert path.read_bytes() == before
+
+
+def test_a_journal_that_was_only_just_made(tmp_path: Path) -> None:
+    """The process died before it had made the tables."""
+    path = tmp_path / "journal.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert mend(path) is None
+    write(path, range(1))
+    assert len(read_all(path)) == CALLS

@@ -1,0 +1,95 @@
+"""Checks a journal when it is opened.
+
+A journal of moderate size is checked whole; of a larger one the ends of its tables and a sample of its rows
+are read, so that opening it stays quick. Damage that this does not find shows when a dialogue is replayed,
+and then everything is read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from toolflow.errors import JournalDamagedError
+from toolflow.journal.bodies import decompress
+from toolflow.journal.schema import LOCK_SECONDS, check_version, is_empty, worded
+
+_WHOLE_CHECK: Final = 128 * 2**20
+"""Bytes up to which a journal is checked whole when it is opened."""
+_SAMPLES: Final = 200
+
+
+def find_damage(path: Path, *, thorough: bool = False) -> str | None:
+    """What is wrong with a journal; None where nothing is found, or where there is none.
+
+    Args:
+        path: The journal; no other process may be writing to it.
+        thorough: Read everything, however large it is.
+
+    Raises:
+        RunDirectoryError: It is no journal, one of another version, or cannot be opened.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return None
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=LOCK_SECONDS)) as connection:
+            if not is_empty(connection):
+                check_version(connection, path)
+                return _look(connection, thorough=thorough)
+    except JournalDamagedError as error:
+        return error.message
+    except sqlite3.Error as error:
+        told = worded(path, error)
+        if not isinstance(told, JournalDamagedError):
+            raise told from error
+        return str(error)
+    return None
+
+
+def _look(connection: sqlite3.Connection, *, thorough: bool) -> str | None:
+    """What is wrong.
+
+    Raises:
+        sqlite3.Error: A page is damaged.
+        JournalDamagedError: A body is.
+    """
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    size = pages * connection.execute("PRAGMA page_size").fetchone()[0]
+    if thorough:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        for (body,) in connection.execute("SELECT body FROM calls"):
+            decompress(body)
+    elif size <= _WHOLE_CHECK:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    else:
+        _sample(connection)
+        return None
+    return None if found == "ok" else " ".join(found.split())
+
+
+def _sample(connection: sqlite3.Connection) -> None:
+    """Read the ends of every table and rows all over the largest.
+
+    Raises:
+        sqlite3.Error: A page is damaged.
+        JournalDamagedError: A body is.
+    """
+    for table in ("parts", "usage"):
+        connection.execute(f"SELECT * FROM {table} LIMIT {_SAMPLES}").fetchall()  # noqa: S608
+    for table in ("dialogues", "events"):
+        connection.execute(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT {_SAMPLES}").fetchall()  # noqa: S608
+    last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
+    draw = Random(last)
+    numbers = {*range(last - 20, last + 1), *(draw.randint(1, last) for _ in range(_SAMPLES))} if last else ()
+    for number in numbers:
+        row = connection.execute("SELECT dialogue, role, position, body FROM calls WHERE id = ?", (number,))
+        for dialogue, role, position, body in row.fetchall():
+            decompress(body)
+            connection.execute(
+                "SELECT id FROM calls INDEXED BY calls_by_dialogue WHERE dialogue = ? AND role = ? AND "
+                "position = ?",
+                (dialogue, role, position),
+            ).fetchone()
