@@ -73,9 +73,9 @@ def test_a_sound_journal_is_left_alone(path: Path) -> None:
     assert mend(path.with_name("none")) is None
 
 
-@pytest.mark.parametrize("page", [1, 10, 25])
+@pytest.mark.parametrize("page", [2, 10, 25])
 def test_a_garbage_page(path: Path, page: int) -> None:
-    """The root of the table of calls, or a page in its middle."""
+    """The root of the index, or a page in the middle of the calls."""
     whole = read_all(path)
     damaged = bytearray()
 
@@ -93,6 +93,16 @@ def test_a_garbage_page(path: Path, page: int) -> None:
     assert len(left) > 350
     assert f"{len(left):,} calls were saved" in str(saved)
     assert mend(path, thorough=True) is None
+
+
+def test_a_garbage_root_of_the_calls(path: Path) -> None:
+    """The way to all of them is lost; what became of the dialogues is not."""
+    spoil(path, lambda content: content.__setitem__(slice(PAGE_BYTES, 2 * PAGE_BYTES), b"x" * PAGE_BYTES))
+    saved = mend(path)
+    assert saved is not None
+    assert saved.saved == 0
+    with JournalReader(path) as journal:
+        assert journal.count_states() == {"accepted": DIALOGUES}
 
 
 def test_a_truncated_file(path: Path) -> None:
