@@ -13,7 +13,8 @@ import pytest
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectoryError
-from toolflow.journal.bodies import Asked, CallRecord, record_call
+from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.bodies import CallRecord
 from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
 from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum

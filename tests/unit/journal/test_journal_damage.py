@@ -14,7 +14,7 @@ import pytest
 from toolflow.dialogue.message import Message
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal import damage
-from toolflow.journal.bodies import Asked, record_call
+from toolflow.journal.asked import Asked, record_call
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.damage import find_damage
 from toolflow.journal.reading import JournalReader
