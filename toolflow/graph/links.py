@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from toolflow.catalog.tool import Tool
+from toolflow.garbage import collection_paused
 from toolflow.graph.cores import cores
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.field_table import Floats, Ints, tabulate
@@ -50,13 +51,17 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     Raises:
         GraphError: The encoder broke its contract.
     """
-    taken_fields: list[tuple[Field, ...]] = []
-    given_fields: list[tuple[Field, ...]] = []
-    for done, tool in enumerate(tools, 1):
-        taken_fields.append(parameter_fields(tool))
-        given_fields.append(return_fields(tool))
-        progress("reading fields", done, len(tools))
-    parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+    with collection_paused():
+        taken_fields: list[tuple[Field, ...]] = []
+        given_fields: list[tuple[Field, ...]] = []
+        for done, tool in enumerate(tools, 1):
+            taken_fields.append(parameter_fields(tool))
+            given_fields.append(return_fields(tool))
+            progress("reading fields", done, len(tools))
+        parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+    small = len(tools) <= SMALL
+    if not small:
+        taken_fields, given_fields = [], []
     progress("encoding", 0, 3)
     taken = KeySet(parameters.keys, encoder, specificity)
     progress("encoding", 1, 3)
@@ -64,7 +69,6 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     progress("encoding", 2, 3)
     closeness = Closeness(tools, encoder, threshold)
     progress("encoding", 3, 3)
-    small = len(tools) <= SMALL
     with cores() as threads:
         flow_matches, shared_matches = (
             match_keys(

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError, GraphError
+from toolflow.garbage import collection_paused
 from toolflow.graph.link_table import KINDS, LinkTable
 
 _FORMAT = "toolflow-graph"
@@ -121,6 +122,7 @@ def write_graph(path: Path, graph: StoredGraph) -> None:
         ) from error
 
 
+@collection_paused()
 def read_graph(path: Path) -> StoredGraph:
     """Read a graph file.
 
