@@ -69,21 +69,20 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     progress("encoding", 2, 3)
     closeness = Closeness(tools, encoder, threshold)
     progress("encoding", 3, 3)
+    flow_limits, shared_limits = _limits(len(tools))
     with cores() as threads:
-        flow_matches, shared_matches = (
-            match_keys(
-                taken,
-                columns,
-                specificity,
-                threshold,
-                bar=ANY if small else SURE,
-                threads=threads,
-                progress=partial(progress, f"comparing with {what}"),
-            )
-            for columns, what in ((given, "results"), (taken, "parameters"))
+        match = partial(
+            match_keys,
+            taken,
+            specificity=specificity,
+            threshold=threshold,
+            bar=ANY if small else SURE,
+            threads=threads,
         )
-        del taken, given
-        flow_limits, shared_limits = _limits(len(tools))
+        flow_matches = match(given, progress=partial(progress, "comparing with results"))
+        del given
+        shared_matches = match(taken, progress=partial(progress, "comparing with parameters"))
+        del taken, match
         flows, shared = join_tools(
             parameters,
             [(returns, flow_matches, flow_limits), (parameters, shared_matches, shared_limits)],

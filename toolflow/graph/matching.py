@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ _GATHERED_AT_ONCE = 1 << 14
 _SECOND_NAME = 0.85
 _SUREST_UNLIKE = 0.9
 _SHARED_HEAD = 0.6
+
+
+Indices = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,9 @@ class Matches:
 
 
 class _Pairs(NamedTuple):
-    """Pairs of keys; ``place`` says which of the row's names both have, 3 where none."""
+    """Pairs of keys: packed numbers that sort by row, then by place, then by column; see :func:`_pack`."""
 
-    row: Ints
-    column: Ints
-    place: NDArray[np.uint8]
+    rank: NDArray[np.int64]
     agreement: Floats
     specificity: Floats
 
@@ -80,9 +81,9 @@ class _Pairs(NamedTuple):
 def match_keys(
     rows: KeySet,
     columns: KeySet,
+    *,
     specificity: Specificity,
     threshold: float,
-    *,
     bar: Bar,
     threads: Cores,
     progress: Callable[[int, int], None],
@@ -99,12 +100,37 @@ def match_keys(
         progress: Called with how many tiles are compared, and of how many.
     """
     comparison = _Comparison(rows, columns, specificity, threshold, bar)
-    found = [_no_pairs(), *comparison.same_name(), *comparison.unlike_name(threads, progress)]
-    row, column, place, agreement, tells = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    found = [_no_pairs(), *comparison.same_name(threads), *comparison.unlike_name(threads, progress)]
+    # Column by column, as there are tens of millions of pairs.
+    ranks, agreements, tells = (list(parts) for parts in zip(*found, strict=True))
     del found
-    order = np.argsort(row.astype(np.int64) << 32 | place.astype(np.int64) << 30 | column)
-    start = starts(np.bincount(row, minlength=len(rows)))
-    return Matches(start, column[order], agreement[order], tells[order])
+    rank = _drained(ranks)
+    order = np.argsort(rank)
+    rank = rank[order]
+    start = starts(np.bincount(rank >> _ROW_SHIFT, minlength=len(rows)))
+    other = (rank & _COLUMN).astype(np.int32)
+    del rank
+    return Matches(start, other, _drained(agreements)[order], _drained(tells)[order])
+
+
+# A packed pair: 31 bits of row, 2 of place and 30 of column. The place says which of the row's names both
+# keys have, 3 where they have none in common.
+_ROW_SHIFT = 32
+_PLACE_SHIFT = 30
+_COLUMN = (1 << _PLACE_SHIFT) - 1
+
+
+def _pack(row: Indices, place: Indices | int, column: Indices) -> NDArray[np.int64]:
+    packed: NDArray[np.int64] = row.astype(np.int64) << _ROW_SHIFT | column
+    packed |= np.asarray(place, dtype=np.int64) << _PLACE_SHIFT
+    return packed
+
+
+def _drained(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """All parts as one array; the list is empty afterwards, so that they take their memory but once."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def calibrate(cosine: Floats, threshold: float) -> Floats:
@@ -113,9 +139,7 @@ def calibrate(cosine: Floats, threshold: float) -> Floats:
     return calibrated
 
 
-def ranges(
-    start: NDArray[np.integer], stop: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ranges(start: Indices, stop: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The numbers of many ranges one after another, and which range each is from."""
     counts = (stop - start).astype(np.int64)
     of = np.repeat(np.arange(len(counts)), counts)
@@ -133,7 +157,7 @@ class _Comparison:
     threshold: float
     bar: Bar
 
-    def same_name(self) -> Iterator[_Pairs]:
+    def same_name(self, threads: Cores) -> Iterator[_Pairs]:
         """Pairs that have a name in common, each once, by the best such name of the row."""
         rows, columns = self.rows, self.columns
         pairs = np.diff(rows.name_start).astype(np.int64) * np.diff(columns.name_start)
@@ -145,20 +169,26 @@ class _Comparison:
         yield self._of_one_name(
             row, column, rows.place[entry], _cosines(rows.text, row, columns.text, column)
         )
-        for name in np.flatnonzero(pairs > _FEW_PAIRS).tolist():
-            entries = slice(rows.name_start[name], rows.name_start[name + 1])
-            mine, place = rows.by_name[entries], rows.place[entries]
-            theirs = columns.by_name[columns.name_start[name] : columns.name_start[name + 1]]
-            vectors = columns.text[theirs]
-            step = max(1, _PAIRS_AT_ONCE // len(theirs))
-            for low in range(0, len(mine), step):
-                some = slice(low, low + step)
-                yield self._of_one_name(
-                    np.repeat(mine[some], len(theirs)),
-                    np.tile(theirs, len(mine[some])),
-                    np.repeat(place[some], len(theirs)),
-                    (rows.text[mine[some]] @ vectors.T).ravel(),
-                )
+        many = np.flatnonzero(pairs > _FEW_PAIRS).tolist()
+        for parts in threads.map(self._of_common_name, many):
+            yield from parts
+
+    def _of_common_name(self, name: int) -> list[_Pairs]:
+        rows, columns = self.rows, self.columns
+        entries = slice(rows.name_start[name], rows.name_start[name + 1])
+        mine, place = rows.by_name[entries], rows.place[entries]
+        theirs = columns.by_name[columns.name_start[name] : columns.name_start[name + 1]]
+        vectors = columns.text[theirs]
+        step = max(1, _PAIRS_AT_ONCE // len(theirs))
+        return [
+            self._of_one_name(
+                np.repeat(mine[low : low + step], len(theirs)),
+                np.tile(theirs, len(mine[low : low + step])),
+                np.repeat(place[low : low + step], len(theirs)),
+                (rows.text[mine[low : low + step]] @ vectors.T).ravel(),
+            )
+            for low in range(0, len(mine), step)
+        ]
 
     def _of_one_name(self, row: Ints, column: Ints, place: Ints, cosine: Floats) -> _Pairs:
         """Pairs of which both have a name of the row, the one at ``place``."""
@@ -172,7 +202,7 @@ class _Comparison:
         agreement = 0.6 + 0.4 * np.clip(likeness - SURE.same_name, 0, 1)
         agreement -= 0.6 * np.clip(SURE.same_name - likeness, 0, 0.5)
         agreement *= np.where(place == 0, 1.0, _SECOND_NAME)
-        return _Pairs(row, column, place.astype(np.uint8), _f(agreement), rows.specificity[row, place])
+        return _Pairs(_pack(row, place, column), _f(agreement), rows.specificity[row, place])
 
     def unlike_name(self, threads: Cores, progress: Callable[[int, int], None]) -> Iterator[_Pairs]:
         """Pairs of unlike names: their texts must be much alike, or both texts and names."""
@@ -188,7 +218,8 @@ class _Comparison:
         for done, pairs in enumerate(threads.map(self._of_tiles, tiles), 1):
             yield pairs
             if rows is columns:
-                yield pairs._replace(row=pairs.column, column=pairs.row)
+                row, column = pairs.rank >> _ROW_SHIFT, pairs.rank & _COLUMN
+                yield pairs._replace(rank=_pack(column, MOST_NAMES, row))
             progress(done, len(tiles))
 
     def _of_tiles(self, tiles: tuple[Tile, Tile]) -> _Pairs:
@@ -224,13 +255,7 @@ class _Comparison:
             np.minimum(columns.specificity[column, 0], rows.specificity[row, 0]),
         )
         kept = agreement > self.bar.agreement
-        return _Pairs(
-            row[kept].astype(np.int32),
-            column[kept].astype(np.int32),
-            np.full(int(kept.sum()), MOST_NAMES, dtype=np.uint8),
-            _f(agreement[kept]),
-            _f(tells[kept]),
-        )
+        return _Pairs(_pack(row[kept], MOST_NAMES, column[kept]), _f(agreement[kept]), _f(tells[kept]))
 
     def _name_cosines(self, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
         """Cosines of the best names of pairs of keys of one tile."""
@@ -272,6 +297,5 @@ def _f(values: NDArray[np.floating]) -> Floats:
 
 
 def _no_pairs() -> _Pairs:
-    none = np.zeros(0, dtype=np.int32)
     empty = np.zeros(0, dtype=np.float32)
-    return _Pairs(none, none, np.zeros(0, dtype=np.uint8), empty, empty)
+    return _Pairs(np.zeros(0, dtype=np.int64), empty, empty)
