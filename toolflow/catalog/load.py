@@ -15,6 +15,7 @@ from toolflow.catalog.intake import Intake
 from toolflow.catalog.record import RawRecord, Record, raw_records
 from toolflow.catalog.source import Source, find_sources
 from toolflow.errors import CatalogueError
+from toolflow.garbage import collection_paused
 from toolflow.text import one_line
 
 _RECORDS_THAT_TELL_THE_FORMAT = 20
@@ -43,6 +44,7 @@ class LoadReport:
     renamed: Mapping[str, str]
 
 
+@collection_paused()
 def load_catalogue(
     paths: Sequence[Path | str | Source],
     *,

@@ -56,16 +56,16 @@ def cached_graph(
     """
     if folder is None:
         return build_graph(catalogue, encoder, threshold=threshold, progress=progress)
-    tools = tuple(catalogue)
-    content_hash = Catalogue(tools).content_hash
-    key = repr((_RULES, content_hash, encoder.name, encoder.threshold if threshold is None else threshold))
+    known = Catalogue(tuple(catalogue))
+    tau = encoder.threshold if threshold is None else threshold
+    key = repr((_RULES, known.content_hash, encoder.name, tau))
     path = folder / "graphs" / f"{hashlib.sha256(key.encode()).hexdigest()}.graph"
     with suppress(GraphError):
-        graph = ToolGraph.load(path)
-        if graph.content_hash == content_hash:
+        graph = ToolGraph.load(path, known)
+        if graph.content_hash == known.content_hash:
             return graph
     remembering = CachingEncoder(encoder, folder)
-    graph = build_graph(tools, remembering, threshold=threshold, progress=progress)
+    graph = build_graph(known, remembering, threshold=threshold, progress=progress)
     with suppress(GraphError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         graph.save(path)

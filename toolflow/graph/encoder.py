@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolflow.errors import GraphError
+from toolflow.graph.pooling import mean_vectors
 
 _LENGTH_TOLERANCE = 1e-3
 
@@ -42,8 +43,9 @@ class Encoder(Protocol):
 class WordLlamaEncoder:
     """The default: 256-dimensional static word vectors that ship inside the ``wordllama`` package (16 MB).
 
-    It needs no download and encodes some 70,000 field texts a second on one core. On labelled pairs of fields
-    a cosine of 0.43 gave the best F1, and 0.61 a precision of 95 %.
+    It needs no download and encodes some 70,000 field texts a second on one core. Vectors are those of the
+    package's own ``embed``, bit for bit, unless a text holds a special token such as ``</s>``. On labelled
+    pairs of fields a cosine of 0.43 gave the best F1, and 0.61 a precision of 95 %.
     """
 
     name = "wordllama-l2-supercat-256"
@@ -55,10 +57,17 @@ class WordLlamaEncoder:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if self._model is None:
             self._model = _load_wordllama()
-        # Normalised here: the model's own division warns about a text without any token.
-        vectors: NDArray[np.float32] = self._model.embed(list(texts), norm=False)
+            self._model.tokenizer.no_padding()
+        vectors = mean_vectors(texts, self._tokens, self._model.embedding)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        vectors /= np.where(lengths > 0, lengths, 1)
+        return vectors
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        return [
+            encoding.ids
+            for encoding in self._model.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        ]
 
 
 def _load_wordllama() -> Any:
@@ -120,4 +129,4 @@ def encode_texts(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
             f"{distinct[first][:80]!r} ({len(wrong)} of {len(distinct)} vectors are wrong)",
             hint="An encoder must give finite rows of unit length.",
         )
-    return vectors[[index[text] for text in texts]]
+    return vectors if len(index) == len(texts) else vectors[[index[text] for text in texts]]

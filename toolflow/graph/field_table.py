@@ -77,10 +77,13 @@ def tabulate(
     Returns:
         The parameters, the returns, and how much their names tell. Boilerplate is in neither table.
     """
-    known = frozenset(own_names(field)[0] for side in (taken, given) for fields in side for field in fields)
+    own = [[[own_names(field) for field in fields] for fields in side] for side in (taken, given)]
+    known = frozenset(names[0] for side in own for of_tool in side for names in of_tool)
     abouts = [subjects(tool.name) for tool in tools]
-    parameters = [_keyed(fields, about, known) for fields, about in zip(taken, abouts, strict=True)]
-    returns = [_keyed(fields, about, known) for fields, about in zip(given, abouts, strict=True)]
+    parameters, returns = (
+        [_keyed(*of_tool, known) for of_tool in zip(side, named, abouts, strict=True)]
+        for side, named in zip((taken, given), own, strict=True)
+    )
     names = [_names(mine) | _names(own) for mine, own in zip(parameters, returns, strict=True)]
     # A result that repeats an argument tells nothing new: it links more weakly than one that adds something.
     echoes = [_names(keyed) for keyed in parameters]
@@ -94,10 +97,11 @@ def tabulate(
     )
 
 
-def _keyed(fields: Iterable[Field], about: Collection[str], known: Set[Name]) -> _Keyed:
+def _keyed(
+    fields: Iterable[Field], named: Iterable[Sequence[Name]], about: Collection[str], known: Set[Name]
+) -> _Keyed:
     keyed: list[tuple[Field, Key]] = []
-    for field in fields:
-        own = own_names(field)
+    for field, own in zip(fields, named, strict=True):
         meant = alias(own[0], about, known)
         names = [name for name in own if name not in BOILERPLATE]
         if meant is not None and meant not in names:

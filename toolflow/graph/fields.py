@@ -18,6 +18,7 @@ _TYPE_BITS: Final[Mapping[str, int]] = {
     "array": 8,
     "object": 16,
 }
+_TYPE_NAMES: Final[Mapping[int, str]] = {bit: name for name, bit in _TYPE_BITS.items() if name != "integer"}
 ANY_TYPE: Final = 31
 """The type bits of a field whose schema does not tell its type: it may join anything."""
 BOOLEAN: Final = 4
@@ -67,7 +68,7 @@ def return_fields(tool: Tool) -> tuple[Field, ...]:
 
 def type_name(types: int) -> str | None:
     """The one JSON type that type bits stand for; None for several or none."""
-    return next((name for name, bit in _TYPE_BITS.items() if bit == types), None)
+    return _TYPE_NAMES.get(types)
 
 
 class _Step(NamedTuple):
@@ -124,7 +125,7 @@ def _variants(
     followed twice: a schema may refer to itself.
     """
     variants = [schema]
-    if not _COMPOSING & schema.keys():
+    if _COMPOSING.isdisjoint(schema):
         return variants, references
     followed = set(references)
     for variant in variants:  # grows while it is read
@@ -137,7 +138,7 @@ def _variants(
         for keyword in ("allOf", "anyOf", "oneOf"):
             parts = variant.get(keyword)
             if isinstance(parts, list):
-                variants.extend(part for part in parts if isinstance(part, Mapping))
+                variants.extend(part for part in parts if isinstance(part, dict))
     return variants, frozenset(followed)
 
 
@@ -150,22 +151,22 @@ def _resolve(reference: str, root: Schema) -> Schema | None:
     target: Any = root
     for part in reference[2:].split("/"):
         key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(target, Mapping):
+        if isinstance(target, dict):
             target = target.get(key)
         elif isinstance(target, list) and key.isdecimal() and len(key) < 10 and int(key) < len(target):
             target = target[int(key)]
         else:
             return None
-    return target if isinstance(target, Mapping) else None
+    return target if isinstance(target, dict) else None
 
 
 def _inside(schema: Schema, step: _Step, references: frozenset[str]) -> Iterator[_Step]:
     """What stands inside an object or an array."""
     properties = schema.get("properties")
     required = schema.get("required")
-    if isinstance(properties, Mapping):
+    if isinstance(properties, dict):
         for full_name, inner in properties.items():
-            if isinstance(inner, Mapping):
+            if isinstance(inner, dict):
                 name = str(full_name)[:_LONGEST_NAME]
                 yield _Step(
                     inner,
@@ -180,7 +181,7 @@ def _inside(schema: Schema, step: _Step, references: frozenset[str]) -> Iterator
     description = _short(schema.get("description")) or step.description
     for keyword, suffix in (("items", "[]"), ("additionalProperties", ".*")):
         inner = schema.get(keyword)
-        if isinstance(inner, Mapping):
+        if isinstance(inner, dict):
             yield _Step(
                 inner,
                 path=step.path + suffix,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolflow.catalog.tool import Tool
+from toolflow.graph.cores import Cores
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.field_table import FieldTable, Floats, Ints
 from toolflow.graph.matching import Matches, calibrate, ranges
@@ -22,7 +23,9 @@ DIGITS: Final = 4
 
 _SCALE = 10**DIGITS
 _PAIRS_AT_ONCE = 1 << 21
-_MOST_TOOLS_AT_ONCE = 256
+_MOST_TOOLS_AT_ONCE = 128
+# Of closeness: covers what rounding may give.
+_MARGIN = 1e-3
 _LONGEST_DESCRIPTION = 300
 _SAME_CATEGORY = 0.5
 # From which calibrated cosine on two tools do the same thing under two names, and what that takes off.
@@ -68,6 +71,13 @@ class Closeness:
         same = self.category[tool] == self.category[other]
         closer: Floats = (1 - (1 - close) * (1 - np.where(same, self._shared[other], 0))).astype(np.float32)
         return closer
+
+    def needed(self, closeness: Floats) -> Floats:
+        """From which cosine on tools of unlike categories are that close, shape (pairs,)."""
+        cosine: Floats = np.where(
+            closeness > 0, self._threshold + (1.2 * closeness - 0.4) * (1 - self._threshold), -np.inf
+        ).astype(np.float32)
+        return cosine
 
     def apart(self, cosine: Floats) -> Floats:
         """What being near-twins leaves of a link between parameters, given the cosines of the tools."""
@@ -116,6 +126,8 @@ def join_tools(
     parameters: FieldTable,
     sides: Sequence[tuple[FieldTable, Matches, Limits]],
     closeness: Closeness,
+    *,
+    threads: Cores,
     progress: Callable[[int, int], None],
 ) -> list[Joins]:
     """Join every tool's parameters to fields of other tools.
@@ -128,6 +140,7 @@ def join_tools(
         sides: The returns, or the parameters again, each with the keys that match those of ``parameters`` and
             which of its joins are kept.
         closeness: How close the tools are.
+        threads: Join blocks of tools side by side.
         progress: Called with how many tools are done, and of how many.
 
     Returns:
@@ -136,15 +149,26 @@ def join_tools(
     joiners = [_Joiner(parameters, others, matches, closeness, limits) for others, matches, limits in sides]
     tools = len(parameters.tool_start) - 1
     found: list[list[Joins]] = [[_no_joins()] for _ in joiners]
+
+    def join(block: tuple[int, int]) -> list[Joins]:
+        cosine = closeness.cosines(*block)
+        return [joiner.join(*block, cosine) for joiner in joiners]
+
+    blocks = list(_blocks(joiners, tools))
+    for (_, high), of_block in zip(blocks, threads.map(join, blocks), strict=True):
+        for joins, more in zip(found, of_block, strict=True):
+            joins.append(more)
+        progress(high, tools)
+    return [_concatenate(joins) for joins in found]
+
+
+def _blocks(joiners: Sequence[_Joiner], tools: int) -> Iterator[tuple[int, int]]:
+    """Tools from and up to which are joined together."""
     low = 0
     while low < tools:
         high = min(tools, low + _MOST_TOOLS_AT_ONCE, *(joiner.reach(low) for joiner in joiners))
-        cosine = closeness.cosines(low, high)
-        for joiner, joins in zip(joiners, found, strict=True):
-            joins.append(joiner.join(low, high, cosine))
+        yield low, high
         low = high
-        progress(high, tools)
-    return [_concatenate(joins) for joins in found]
 
 
 class _Joiner:
@@ -160,6 +184,7 @@ class _Joiner:
     ) -> None:
         self._parameters, self._others, self._matches = parameters, others, matches
         self._closeness, self._limits = closeness, limits
+        self._tool_by_key = others.tool[others.by_key]
         sizes = np.diff(others.key_start).astype(np.int64)
         before = np.concatenate([[0], np.cumsum(sizes[matches.other])])
         of_key = before[matches.start[1:]] - before[matches.start[:-1]]
@@ -174,7 +199,7 @@ class _Joiner:
     def join(self, low: int, high: int, cosine: Floats) -> Joins:
         """The joins of tools ``low`` up to ``high``, given their cosines to all tools."""
         parameters, others = self._parameters, self._others
-        parameter, other, weight, tells = self._likely_pairs(low, high)
+        parameter, other, weight, tells = self._likely_pairs(low, high, cosine)
         tool, other_tool = parameters.tool[parameter] - low, others.tool[other]
         alike = cosine[tool, other_tool]
         # What a name tells joins tools whatever they do; the rest must come from what they do.
@@ -192,23 +217,37 @@ class _Joiner:
         weights = (rounded[kept] / _SCALE).astype(np.float32)
         return Joins(parameter[kept].astype(np.int32), other[kept].astype(np.int32), weights)
 
-    def _likely_pairs(self, low: int, high: int) -> tuple[NDArray[np.int64], Ints, Floats, Floats]:
+    def _likely_pairs(self, low: int, high: int, cosine: Floats) -> tuple[Ints, Ints, Floats, Floats]:
         """Parameter, other field, weight if close, and specificity of the pairs that may reach the limit."""
         parameters, others, matches = self._parameters, self._others, self._matches
-        mine = np.arange(parameters.tool_start[low], parameters.tool_start[high])
+        category, least = self._closeness.category, self._limits.weight
+        mine = np.arange(parameters.tool_start[low], parameters.tool_start[high], dtype=np.int32)
         keys = parameters.key[mine]
         matched, of_mine = ranges(matches.start[keys], matches.start[keys + 1])
-        strength = matches.agreement[matched] * parameters.factor[mine[of_mine]]
-        likely = np.flatnonzero(strength >= self._limits.weight)
-        matched, of_mine, strength = matched[likely], of_mine[likely], strength[likely]
-        columns = matches.other[matched]
-        places, of_match = ranges(others.key_start[columns], others.key_start[columns + 1])
-        other = others.by_key[places]
-        parameter = mine[of_mine[of_match]]
+        parameter = mine[of_mine]
+        strength = matches.agreement[matched] * parameters.factor[parameter]
+        likely = strength >= least
+        matched, parameter, strength = matched[likely], parameter[likely], strength[likely]
+        tells, column, tool = matches.specificity[matched], matches.other[matched], parameters.tool[parameter]
+        # Most pairs are of tools that are not close enough: they fall before anything else is asked of them.
+        counts = others.key_start[column + 1] - others.key_start[column]
+        place, _ = ranges(others.key_start[column], others.key_start[column + 1])
+        other_tool = self._tool_by_key[place]
+        alike = cosine.ravel()[
+            np.repeat((tool - low).astype(np.int64) * cosine.shape[1], counts) + other_tool
+        ]
+        needed = self._closeness.needed((least / strength - tells) / (1 - tells) - _MARGIN)
+        possible = alike >= np.repeat(needed, counts)
+        own_category = np.where(category[tool] >= 0, category[tool], -2)
+        possible |= category[other_tool] == np.repeat(own_category, counts)
+        possible &= other_tool != np.repeat(tool, counts)
+        kept = np.flatnonzero(possible)
+        of_match = np.repeat(np.arange(len(column), dtype=np.int32), counts)[kept]
+        other = others.by_key[place[kept]]
         weight = strength[of_match] * others.factor[other]
-        possible = (weight >= self._limits.weight) & (others.tool[other] != parameters.tool[parameter])
-        tells = matches.specificity[matched[of_match[possible]]]
-        return parameter[possible], other[possible], weight[possible], tells
+        enough = weight >= least
+        of_match = of_match[enough]
+        return parameter[of_match], other[enough], weight[enough], tells[of_match]
 
 
 def _best_of_each(tool: Ints, other: Ints, weight: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -228,8 +267,17 @@ def _best_of_each(tool: Ints, other: Ints, weight: NDArray[np.int64]) -> NDArray
 
 
 def _first_of_each(tool: Ints, weight: NDArray[np.int64], distance: Ints, most: int) -> NDArray[np.int64]:
-    """Indices of the strongest joins of each tool, of equals those of small distance."""
-    order = np.lexsort((distance, -weight, tool))
+    """Indices of the strongest joins of each tool, of equals those of small distance.
+
+    One sort of packed integers: 8 bits of tool, 14 of weight, 20 of distance and 21 of index.
+    """
+    if len(tool) >= 1 << 21:
+        order = np.lexsort((distance, -weight, tool))
+    else:
+        packed = (tool.astype(np.int64) << 14 | (_SCALE - weight)) << 20 | distance
+        packed = packed << 21 | np.arange(len(tool))
+        packed.sort()
+        order = packed & ((1 << 21) - 1)
     rank = np.arange(len(order)) - np.searchsorted(tool[order], tool[order])
     return order[rank < most]
 

@@ -9,13 +9,16 @@ from typing import Final
 import numpy as np
 
 from toolflow.catalog.tool import Tool
+from toolflow.garbage import collection_paused
+from toolflow.graph.cores import cores
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.field_table import Floats, Ints, tabulate
 from toolflow.graph.fields import Field, parameter_fields, return_fields
 from toolflow.graph.joining import DIGITS, Closeness, Limits, join_tools
+from toolflow.graph.key_set import KeySet
 from toolflow.graph.likelihood import WHOLE_RESULT, Likelihoods, Side, one_side, weigh_pairs
 from toolflow.graph.link_table import LIKELY, Ends, LinkTable, hold_down_hubs, make_link_table, once
-from toolflow.graph.matching import ANY, SURE, KeySet, match_keys
+from toolflow.graph.matching import ANY, SURE, match_keys
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, how much of it is done, and of how much."""
@@ -48,13 +51,17 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     Raises:
         GraphError: The encoder broke its contract.
     """
-    taken_fields: list[tuple[Field, ...]] = []
-    given_fields: list[tuple[Field, ...]] = []
-    for done, tool in enumerate(tools, 1):
-        taken_fields.append(parameter_fields(tool))
-        given_fields.append(return_fields(tool))
-        progress("reading fields", done, len(tools))
-    parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+    with collection_paused():
+        taken_fields: list[tuple[Field, ...]] = []
+        given_fields: list[tuple[Field, ...]] = []
+        for done, tool in enumerate(tools, 1):
+            taken_fields.append(parameter_fields(tool))
+            given_fields.append(return_fields(tool))
+            progress("reading fields", done, len(tools))
+        parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+    small = len(tools) <= SMALL
+    if not small:
+        taken_fields, given_fields = [], []
     progress("encoding", 0, 3)
     taken = KeySet(parameters.keys, encoder, specificity)
     progress("encoding", 1, 3)
@@ -62,25 +69,28 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     progress("encoding", 2, 3)
     closeness = Closeness(tools, encoder, threshold)
     progress("encoding", 3, 3)
-    small = len(tools) <= SMALL
-    flow_matches, shared_matches = (
-        match_keys(
-            taken,
-            columns,
-            specificity,
-            threshold,
-            bar=ANY if small else SURE,
-            progress=partial(progress, f"comparing with {what}"),
-        )
-        for columns, what in ((given, "results"), (taken, "parameters"))
-    )
     flow_limits, shared_limits = _limits(len(tools))
-    flows, shared = join_tools(
-        parameters,
-        [(returns, flow_matches, flow_limits), (parameters, shared_matches, shared_limits)],
-        closeness,
-        partial(progress, "joining"),
-    )
+    with cores() as threads:
+        match = partial(
+            match_keys,
+            taken,
+            specificity=specificity,
+            threshold=threshold,
+            bar=ANY if small else SURE,
+            threads=threads,
+        )
+        flow_matches = match(given, progress=partial(progress, "comparing with results"))
+        del given
+        shared_matches = match(taken, progress=partial(progress, "comparing with parameters"))
+        del taken, match
+        flows, shared = join_tools(
+            parameters,
+            [(returns, flow_matches, flow_limits), (parameters, shared_matches, shared_limits)],
+            closeness,
+            threads=threads,
+            progress=partial(progress, "joining"),
+        )
+    del flow_matches, shared_matches
     paths = _Paths()
     return_path, parameter_path = paths.numbers(returns.paths), paths.numbers(parameters.paths)
     flow_ends = Ends(

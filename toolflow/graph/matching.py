@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolflow.graph.encoder import Encoder, encode_texts
-from toolflow.graph.field_table import Floats, Ints, Key, starts
+from toolflow.graph.cores import Cores
+from toolflow.graph.field_table import Floats, Ints, starts
+from toolflow.graph.key_set import MOST_NAMES, KeySet, Tile
 from toolflow.graph.naming import Specificity
-from toolflow.graph.vocabulary import LOCAL, NAMELESS
 
-_CELLS_AT_ONCE = 1 << 23  # 32 MB of cosines
-_MOST_NAMES = 3
-_MOST_WORDS = 6
+# A tile of cosines is 16 MB, and its vectors are 5 MB: large enough for products at full speed.
+_ROWS_IN_TILE = 1_024
+_COLUMNS_IN_TILE = 4_096
+# Keys of a name that few have are multiplied pair by pair, others as matrices.
+_FEW_PAIRS = 64
+_PAIRS_AT_ONCE = 1 << 20
+_GATHERED_AT_ONCE = 1 << 14
 
 # Cosines are calibrated before use: 0 is the encoder's threshold, 1 is equality. The figures were set, with
 # those of naming.py, by reading the links of real catalogues.
 _SECOND_NAME = 0.85
 _SUREST_UNLIKE = 0.9
 _SHARED_HEAD = 0.6
+
+
+Indices = NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +53,6 @@ ANY: Final = Bar(same_name=-0.6, unlike_name=-0.3, agreement=0.0)
 """For small ones, where a weak match may be the only one."""
 
 
-class KeySet:
-    """Keys of one side as arrays: vectors, names and words.
-
-    Attributes:
-        keys: The keys.
-        text: Vectors of their texts, shape (keys, d).
-        name: Vectors of the distinct best names alone, shape (distinct, d).
-        name_row: Row of each key's best name there, shape (keys,).
-        types: Their type bits, shape (keys,).
-        specificity: What each of their names tells by itself, 0 where there is none, shape (keys, 3).
-        is_nameless: Whether the best name means nothing alone, shape (keys,).
-        is_local: Whether the best name is of a thing inside one service, such as a *hotel id*, shape (keys,).
-        names: Numbers of their names, best first, -1 where there is none, shape (keys, 3).
-        words: Numbers of the last six words of their best names, last first, -1 where there is none, shape
-            (keys, 6). The last word says what kind of thing it is.
-        by_name: Indices of the keys sorted by name, once for each name that a key has.
-        name_start: Keys of name n are ``by_name[name_start[n] : name_start[n + 1]]``.
-    """
-
-    def __init__(self, keys: Sequence[Key], encoder: Encoder, specificity: Specificity) -> None:
-        best = [key.names[0] for key in keys]
-        name_number = {name: number for number, name in enumerate(specificity.names)}
-        word_number = {word: number for number, word in enumerate(specificity.words)}
-        self.keys = keys
-        self.text: Floats = encode_texts(encoder, [key.text for key in keys])
-        distinct = {name: row for row, name in enumerate(dict.fromkeys(best))}
-        self.name: Floats = encode_texts(encoder, [" ".join(name) for name in distinct])
-        self.name_row: Ints = np.array([distinct[name] for name in best], dtype=np.int32)
-        self.types: NDArray[np.uint8] = np.array([key.types for key in keys], dtype=np.uint8)
-        self.names = _padded([[name_number[name] for name in key.names] for key in keys], _MOST_NAMES)
-        tells = np.array([*specificity.names.values(), 0.0], dtype=np.float32)
-        self.specificity: Floats = tells[self.names]
-        self.is_nameless: NDArray[np.bool_] = np.array(
-            [len(name) == 1 and name[0] in NAMELESS for name in best], dtype=np.bool_
-        )
-        self.is_local: NDArray[np.bool_] = np.array(
-            [len(name) > 1 and name[-1] in LOCAL for name in best], dtype=np.bool_
-        )
-        self.words = _padded([[word_number[word] for word in reversed(name)] for name in best], _MOST_WORDS)
-        key, place = np.nonzero(self.names >= 0)
-        named = self.names[key, place]
-        self.by_name: Ints = key[np.argsort(named, kind="stable")].astype(np.int32)
-        self.name_start = starts(np.bincount(named, minlength=len(name_number)))
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-
-def _padded(rows: Sequence[Sequence[int]], width: int) -> Ints:
-    padded = np.full((len(rows), width), -1, dtype=np.int32)
-    for row, numbers in enumerate(rows):
-        padded[row, : len(numbers)] = numbers[:width]
-    return padded
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
     """Pairs of keys that may mean the same, in compressed sparse rows.
@@ -119,8 +71,9 @@ class Matches:
 
 
 class _Pairs(NamedTuple):
-    row: Ints
-    column: Ints
+    """Pairs of keys: packed numbers that sort by row, then by place, then by column; see :func:`_pack`."""
+
+    rank: NDArray[np.int64]
     agreement: Floats
     specificity: Floats
 
@@ -128,32 +81,56 @@ class _Pairs(NamedTuple):
 def match_keys(
     rows: KeySet,
     columns: KeySet,
+    *,
     specificity: Specificity,
     threshold: float,
-    *,
     bar: Bar,
+    threads: Cores,
     progress: Callable[[int, int], None],
 ) -> Matches:
-    """Compare every row key with every column key, a block of rows at a time.
+    """Compare every row key with every column key of a compatible type, a tile of them at a time.
 
     Args:
         rows: Keys of parameters.
-        columns: Keys of what they are joined to; may be ``rows``.
+        columns: Keys of what they are joined to; may be ``rows``, and then every pair is compared once.
         specificity: What names and words tell in this catalogue.
         threshold: The encoder's calibrated cosine.
         bar: What a pair must reach.
-        progress: Called with how many rows are done, and of how many.
+        threads: Compare tiles side by side.
+        progress: Called with how many tiles are compared, and of how many.
     """
     comparison = _Comparison(rows, columns, specificity, threshold, bar)
-    found: list[_Pairs] = [_no_pairs()]
-    compared = len(rows) if len(columns) else 0
-    step = max(1, _CELLS_AT_ONCE // max(1, len(columns)))
-    for low in range(0, compared, step):
-        high = min(low + step, compared)
-        found.append(comparison.pairs_of(low, rows.text[low:high] @ columns.text.T))
-        progress(high, compared)
-    row, column, agreement, tells = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Matches(starts(np.bincount(row, minlength=len(rows))), column, agreement, tells)
+    found = [_no_pairs(), *comparison.same_name(threads), *comparison.unlike_name(threads, progress)]
+    # Column by column, as there are tens of millions of pairs.
+    ranks, agreements, tells = (list(parts) for parts in zip(*found, strict=True))
+    del found
+    rank = _drained(ranks)
+    order = np.argsort(rank)
+    rank = rank[order]
+    start = starts(np.bincount(rank >> _ROW_SHIFT, minlength=len(rows)))
+    other = (rank & _COLUMN).astype(np.int32)
+    del rank
+    return Matches(start, other, _drained(agreements)[order], _drained(tells)[order])
+
+
+# A packed pair: 31 bits of row, 2 of place and 30 of column. The place says which of the row's names both
+# keys have, 3 where they have none in common.
+_ROW_SHIFT = 32
+_PLACE_SHIFT = 30
+_COLUMN = (1 << _PLACE_SHIFT) - 1
+
+
+def _pack(row: Indices, place: Indices | int, column: Indices) -> NDArray[np.int64]:
+    packed: NDArray[np.int64] = row.astype(np.int64) << _ROW_SHIFT | column
+    packed |= np.asarray(place, dtype=np.int64) << _PLACE_SHIFT
+    return packed
+
+
+def _drained(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """All parts as one array; the list is empty afterwards, so that they take their memory but once."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def calibrate(cosine: Floats, threshold: float) -> Floats:
@@ -162,9 +139,7 @@ def calibrate(cosine: Floats, threshold: float) -> Floats:
     return calibrated
 
 
-def ranges(
-    start: NDArray[np.integer], stop: NDArray[np.integer]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def ranges(start: Indices, stop: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The numbers of many ranges one after another, and which range each is from."""
     counts = (stop - start).astype(np.int64)
     of = np.repeat(np.arange(len(counts)), counts)
@@ -182,64 +157,95 @@ class _Comparison:
     threshold: float
     bar: Bar
 
-    def pairs_of(self, low: int, cosine: Floats) -> _Pairs:
-        """The pairs of the row keys from ``low`` on, row by row.
-
-        Args:
-            low: Index of the first row.
-            cosine: Cosines of the texts of these rows to those of all columns.
-        """
-        same = self._same_name(low, cosine)
-        unlike = self._unlike_name(low, cosine)
-        row = np.concatenate([same.row, unlike.row])
-        order = np.argsort(row, kind="stable")
-        return _Pairs(
-            row[order],
-            np.concatenate([same.column, unlike.column])[order],
-            np.concatenate([same.agreement, unlike.agreement])[order],
-            np.concatenate([same.specificity, unlike.specificity])[order],
-        )
-
-    def _same_name(self, low: int, cosine: Floats) -> _Pairs:
-        """Pairs that have a name in common, each once, by the best name of the row."""
+    def same_name(self, threads: Cores) -> Iterator[_Pairs]:
+        """Pairs that have a name in common, each once, by the best such name of the row."""
         rows, columns = self.rows, self.columns
-        found: list[tuple[NDArray[np.int64], Ints, NDArray[np.int64]]] = []
-        for place in range(_MOST_NAMES):
-            names = rows.names[low : low + len(cosine), place]
-            having = np.flatnonzero(names >= 0)
-            entries, of = ranges(columns.name_start[names[having]], columns.name_start[names[having] + 1])
-            row, column = having[of], columns.by_name[entries]
-            new = (rows.types[low + row] & columns.types[column]) != 0
-            new &= ~_any_equal(rows.names[low + row, :place], columns.names[column])
-            found.append((row[new], column[new], np.full(int(new.sum()), place)))
-        row, column, at = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        likeness = calibrate(cosine[row, column], self.threshold)
-        kept = likeness >= self.bar.same_name
-        row, column, at, likeness = low + row[kept], column[kept], at[kept], likeness[kept]
+        pairs = np.diff(rows.name_start).astype(np.int64) * np.diff(columns.name_start)
+        few = np.flatnonzero((pairs > 0) & (pairs <= _FEW_PAIRS))
+        entry, of = ranges(rows.name_start[few], rows.name_start[few + 1])
+        other, of_entry = ranges(columns.name_start[few[of]], columns.name_start[few[of] + 1])
+        entry = entry[of_entry]
+        row, column = rows.by_name[entry], columns.by_name[other]
+        yield self._of_one_name(
+            row, column, rows.place[entry], _cosines(rows.text, row, columns.text, column)
+        )
+        many = np.flatnonzero(pairs > _FEW_PAIRS).tolist()
+        for parts in threads.map(self._of_common_name, many):
+            yield from parts
+
+    def _of_common_name(self, name: int) -> list[_Pairs]:
+        rows, columns = self.rows, self.columns
+        entries = slice(rows.name_start[name], rows.name_start[name + 1])
+        mine, place = rows.by_name[entries], rows.place[entries]
+        theirs = columns.by_name[columns.name_start[name] : columns.name_start[name + 1]]
+        vectors = columns.text[theirs]
+        step = max(1, _PAIRS_AT_ONCE // len(theirs))
+        return [
+            self._of_one_name(
+                np.repeat(mine[low : low + step], len(theirs)),
+                np.tile(theirs, len(mine[low : low + step])),
+                np.repeat(place[low : low + step], len(theirs)),
+                (rows.text[mine[low : low + step]] @ vectors.T).ravel(),
+            )
+            for low in range(0, len(mine), step)
+        ]
+
+    def _of_one_name(self, row: Ints, column: Ints, place: Ints, cosine: Floats) -> _Pairs:
+        """Pairs of which both have a name of the row, the one at ``place``."""
+        rows, columns = self.rows, self.columns
+        likeness = calibrate(cosine, self.threshold)
+        kept = (likeness >= self.bar.same_name) & ((rows.types[row] & columns.types[column]) != 0)
+        for later in range(1, MOST_NAMES):
+            at = np.flatnonzero(kept & (place == later))
+            kept[at] = ~_any_equal(rows.names[row[at], :later], columns.names[column[at]])
+        row, column, place, likeness = row[kept], column[kept], place[kept], likeness[kept]
         agreement = 0.6 + 0.4 * np.clip(likeness - SURE.same_name, 0, 1)
         agreement -= 0.6 * np.clip(SURE.same_name - likeness, 0, 0.5)
-        agreement *= np.where(at == 0, 1.0, _SECOND_NAME)
-        return _Pairs(row.astype(np.int32), column, _f(agreement), rows.specificity[row, at])
+        agreement *= np.where(place == 0, 1.0, _SECOND_NAME)
+        return _Pairs(_pack(row, place, column), _f(agreement), rows.specificity[row, place])
 
-    def _unlike_name(self, low: int, cosine: Floats) -> _Pairs:
+    def unlike_name(self, threads: Cores, progress: Callable[[int, int], None]) -> Iterator[_Pairs]:
         """Pairs of unlike names: their texts must be much alike, or both texts and names."""
         rows, columns = self.rows, self.columns
+        row_tiles = list(rows.tiles(_ROWS_IN_TILE))
+        tiles = [
+            (mine, theirs)
+            for theirs in columns.tiles(_COLUMNS_IN_TILE)
+            for mine in row_tiles
+            if mine.types & theirs.types
+            and (rows is not columns or mine.first < theirs.first + len(theirs.keys))
+        ]
+        for done, pairs in enumerate(threads.map(self._of_tiles, tiles), 1):
+            yield pairs
+            if rows is columns:
+                row, column = pairs.rank >> _ROW_SHIFT, pairs.rank & _COLUMN
+                yield pairs._replace(rank=_pack(column, MOST_NAMES, row))
+            progress(done, len(tiles))
+
+    def _of_tiles(self, tiles: tuple[Tile, Tile]) -> _Pairs:
+        rows, columns = self.rows, self.columns
+        mine, theirs = tiles
+        cosine = (rows.text[mine.keys] @ columns.text[theirs.keys].T).ravel()
         cut = self.threshold + self.bar.unlike_name * (1 - self.threshold)
-        row, column = np.divmod(np.flatnonzero(cosine >= cut), len(columns))
-        compatible = (rows.types[low + row] & columns.types[column]) != 0
-        row, column = row[compatible], column[compatible]
-        likeness = calibrate(cosine[row, column], self.threshold)
-        row, high = row + low, low + len(cosine)
+        found = np.flatnonzero(cosine >= cut)
+        at_row, at_column = np.divmod(found, len(theirs.keys))
+        row, column = mine.keys[at_row], theirs.keys[at_column]
         unlike = ~_any_equal(rows.names[row], columns.names[column])
-        row, column, likeness = row[unlike], column[unlike], likeness[unlike]
-        names_alike = calibrate(self._name_cosines(low, high, row, column), self.threshold)
+        if rows is columns:
+            unlike &= mine.first + at_row < theirs.first + at_column
+        row, column = row[unlike], column[unlike]
+        likeness = calibrate(cosine[found[unlike]], self.threshold)
+        names_alike = calibrate(self._name_cosines(row, column), self.threshold)
         both = 0.15 + 0.75 * likeness + 0.4 * names_alike
         agreement = np.clip(np.maximum(both, 1.15 * likeness - 0.05), 0, _SUREST_UNLIKE)
         enough = agreement > self.bar.agreement
         row, column, agreement = row[enough], column[enough], agreement[enough]
         head = self._shared_head(row, column)
         # `document name` and `document type` are two things of one document.
-        other_thing = (head < 0) & _any_equal(rows.words[row], columns.words[column])
+        other_thing = head < 0
+        other_thing[other_thing] = _any_equal(
+            rows.words[row[other_thing]], columns.words[column[other_thing]]
+        )
         # `hotel id` and `hotel booking id` are two things; a bare `name` may be anything's.
         other_thing |= columns.is_local[column] & rows.is_local[row]
         other_thing |= columns.is_nameless[column] | rows.is_nameless[row]
@@ -249,15 +255,14 @@ class _Comparison:
             np.minimum(columns.specificity[column, 0], rows.specificity[row, 0]),
         )
         kept = agreement > self.bar.agreement
-        return _Pairs(
-            row[kept].astype(np.int32), column[kept].astype(np.int32), _f(agreement[kept]), _f(tells[kept])
-        )
+        return _Pairs(_pack(row[kept], MOST_NAMES, column[kept]), _f(agreement[kept]), _f(tells[kept]))
 
-    def _name_cosines(self, low: int, high: int, row: NDArray[np.int64], column: NDArray[np.int64]) -> Floats:
-        """Cosines of the names of pairs whose rows are from ``low`` up to ``high``."""
+    def _name_cosines(self, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
+        """Cosines of the best names of pairs of keys of one tile."""
         rows, columns = self.rows, self.columns
-        names, of_row = np.unique(rows.name_row[low:high], return_inverse=True)
-        cosines: Floats = (rows.name[names] @ columns.name.T)[of_row[row - low], columns.name_row[column]]
+        mine, of_row = np.unique(rows.name_row[row], return_inverse=True)
+        theirs, of_column = np.unique(columns.name_row[column], return_inverse=True)
+        cosines: Floats = (rows.name[mine] @ columns.name[theirs].T)[of_row, of_column]
         return cosines
 
     def _shared_head(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> Floats:
@@ -272,10 +277,19 @@ class _Comparison:
 def _any_equal(left: Ints, right: Ints) -> NDArray[np.bool_]:
     """Whether two rows of numbers have one in common, -1 aside."""
     equal = np.zeros(len(left), dtype=np.bool_)
-    for place in range(left.shape[1]):
-        mine = left[:, place : place + 1]
-        equal |= ((right == mine) & (mine >= 0)).any(axis=1)
+    for mine in left.T:
+        for theirs in right.T:
+            equal |= (mine == theirs) & (mine >= 0)
     return equal
+
+
+def _cosines(left: Floats, row: Ints, right: Floats, column: Ints) -> Floats:
+    """Cosines of pairs, rows of ``left`` with rows of ``right``."""
+    cosines = np.empty(len(row), dtype=np.float32)
+    for low in range(0, len(row), _GATHERED_AT_ONCE):
+        some = slice(low, low + _GATHERED_AT_ONCE)
+        np.einsum("ij,ij->i", left[row[some]], right[column[some]], out=cosines[some])
+    return cosines
 
 
 def _f(values: NDArray[np.floating]) -> Floats:
@@ -283,5 +297,5 @@ def _f(values: NDArray[np.floating]) -> Floats:
 
 
 def _no_pairs() -> _Pairs:
-    none = np.zeros(0, dtype=np.int32)
-    return _Pairs(none, none, np.zeros(0, np.float32), np.zeros(0, np.float32))
+    empty = np.zeros(0, dtype=np.float32)
+    return _Pairs(np.zeros(0, dtype=np.int64), empty, empty)

@@ -35,10 +35,12 @@ from numpy.typing import NDArray
 from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError, GraphError
+from toolflow.garbage import collection_paused
 from toolflow.graph.link_table import KINDS, LinkTable
 
 _FORMAT = "toolflow-graph"
 _VERSION = 1
+_COMPRESSION = 1  # higher levels take four times as long for a tenth less
 _DTYPES = {
     "kind": np.uint8,
     "from_tool": np.int32,
@@ -108,7 +110,10 @@ def write_graph(path: Path, graph: StoredGraph) -> None:
         **{member: getattr(graph.table, member) for member in _DTYPES},
     }
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION) as archive:
+        for member, array in arrays.items():
+            with archive.open(f"{member}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         unfinished.write_bytes(content.getbuffer())
@@ -121,8 +126,13 @@ def write_graph(path: Path, graph: StoredGraph) -> None:
         ) from error
 
 
-def read_graph(path: Path) -> StoredGraph:
+@collection_paused()
+def read_graph(path: Path, known: Catalogue | None = None) -> StoredGraph:
     """Read a graph file.
+
+    Args:
+        path: The file.
+        known: Tools at hand; where the graph was built from just these, the file's own are not decoded.
 
     Raises:
         GraphError: The file cannot be read, is no graph, is damaged, or is of a version not known here.
@@ -130,7 +140,10 @@ def read_graph(path: Path) -> StoredGraph:
     try:
         members = _members(path)
         header = _header(members["header"].tobytes(), path)
-        tools = _tools(members["tools"].tobytes(), header)
+        if known is not None and known.content_hash == header.content_hash:
+            tools = known.tools
+        else:
+            tools = _tools(members["tools"].tobytes(), header)
         return StoredGraph(
             tools, _table(members, header, len(tools)), header.content_hash, header.encoder, header.threshold
         )
