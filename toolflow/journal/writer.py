@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -29,13 +29,7 @@ _REST: Final = 0.010
 _NEWS_AFTER: Final = 0.5
 """Seconds that states and events may wait."""
 _AT_ONCE: Final = 128
-"""Calls in one statement; the connection keeps a prepared one for each number."""
-
-_INSERT_PART: Final = "INSERT OR IGNORE INTO parts (hash, kind, body) VALUES (?, ?, ?)"
-_INSERT_STATE: Final = (
-    "INSERT OR REPLACE INTO dialogues (dialogue, state, stage, reason, at) VALUES (?, ?, ?, ?, ?)"
-)
-_INSERT_EVENT: Final = "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)"
+"""Rows in one statement; the connection keeps a prepared one for each number of calls."""
 
 
 class WrittenCall(NamedTuple):
@@ -131,8 +125,7 @@ class Writer(threading.Thread):
             if parts or news or len(calls) > _AT_ONCE:
                 connection.execute("BEGIN IMMEDIATE")
                 _write_parts(connection, parts.values())
-                for start in range(0, len(calls), _AT_ONCE):
-                    _write_calls(connection, calls[start : start + _AT_ONCE])
+                _write_calls(connection, calls)
                 _write_news(connection, news)
                 connection.execute("COMMIT")
             elif calls:
@@ -149,22 +142,31 @@ class Writer(threading.Thread):
 
 
 def _write_calls(connection: sqlite3.Connection, calls: list[WrittenCall]) -> None:
-    values = ", ".join([_CALL_VALUES] * len(calls))
-    connection.execute(
-        f"INSERT INTO calls ({CALL_COLUMNS}) VALUES {values}",  # noqa: S608  constants alone
-        [value for call in calls for value in call.row],
-    )
-
-
-_CALL_VALUES: Final = f"({', '.join('?' * len(CALL_COLUMNS.split(',')))})"
+    _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", [call.row for call in calls])
 
 
 def _write_parts(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
     rows = [(part.hash, part.kind, compress(msgspec.json.encode(part.content))) for part in parts]
-    connection.executemany(_INSERT_PART, rows)
+    _insert(connection, "INSERT OR IGNORE INTO parts (hash, kind, body)", rows)
 
 
 def _write_news(connection: sqlite3.Connection, news: list[News]) -> None:
-    states = [astuple(entry) for entry in news if isinstance(entry, DialogueState)]
-    connection.executemany(_INSERT_STATE, states)
-    connection.executemany(_INSERT_EVENT, [entry for entry in news if isinstance(entry, WrittenEvent)])
+    # Of several states of a dialogue the last one counts.
+    states = {entry.dialogue: astuple(entry) for entry in news if isinstance(entry, DialogueState)}
+    _insert(
+        connection,
+        "INSERT OR REPLACE INTO dialogues (dialogue, state, stage, reason, at)",
+        [*states.values()],
+    )
+    events = [entry for entry in news if isinstance(entry, WrittenEvent)]
+    _insert(connection, "INSERT INTO events (at, kind, detail)", events)
+
+
+def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Write rows with one statement for 128 of them."""
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        places = f"({', '.join('?' * len(some[0]))})"
+        connection.execute(
+            f"{into} VALUES {', '.join([places] * len(some))}", [value for row in some for value in row]
+        )
