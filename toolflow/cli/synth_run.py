@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from toolflow.assembly import Material, Result, play_run, read_material
 from toolflow.catalog.tool import encode_json
+from toolflow.cli.graph_origin import graph_progress
 from toolflow.config import RunConfig
 from toolflow.pipeline import Ending
 from toolflow.runtime.loop import run
@@ -41,7 +43,8 @@ def run_synthesis(
         ToolFlowError: The run cannot go on; nothing finished is lost.
     """
     console = Console(stderr=True)
-    material = read_material(config)
+    with nullcontext() if display == "none" else graph_progress() as progress:
+        material = read_material(config, progress)
     if dry_run:
         _describe(config, material, output, as_json=as_json)
         return 0

@@ -169,6 +169,11 @@ class ToolGraph:
         return cls(stored.tools, table, stored.content_hash, stored.encoder, stored.threshold, candidates)
 
     @cached_property
+    def links_hash(self) -> str:
+        """SHA-256, in hexadecimal, of the tools and the links: graphs of one hash give the same tool sets."""
+        return self.table.hashed(self.content_hash)
+
+    @cached_property
     def adjacency(self) -> Adjacency:
         """Which links each tool has."""
         return make_adjacency(self.table, len(self.tools))
