@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_graph [--tools PATH ...] [--gold NAME ...] [--repeats N] [--naive-seconds S]
 
-Builds run in fresh processes. Without --tools: rapidapi_core of ../shared/data, or else the sample; and, where they
-are there, all its catalogues as one, once, with parts of them for the cost of a tool at each size.
+Builds run in fresh processes. Without --tools: rapidapi_core of ../shared/data, or else the sample; and all
+its catalogues as one, once, with every n-th of their tools for what a tool costs at each size.
 """
 
 from __future__ import annotations
