@@ -2,7 +2,8 @@
 
     python -m benchmarks.bench_graph [--tools PATH ...] [--gold NAME ...] [--repeats N] [--naive-seconds S]
 
-Builds run in fresh processes. Without --tools: rapidapi_core of ../shared/data, or else the sample.
+Builds run in fresh processes. Without --tools: rapidapi_core of ../shared/data, or else the sample; and all
+its catalogues as one, once, with every n-th of their tools for what a tool costs at each size.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ from pathlib import Path
 from benchmarks.bench_graph import read_tools
 from toolflow.graph.cache import cached_graph
 from toolflow.graph.encoder import WordLlamaEncoder
-tools = read_tools(json.loads(sys.argv[1]))
+tools, size = read_tools(json.loads(sys.argv[1])), int(sys.argv[3])
+tools = tools[:: len(tools) // size] if size else tools
 began, used = time.perf_counter(), time.process_time()
 graph = cached_graph(tools, WordLlamaEncoder(), Path(sys.argv[2]))
 print(json.dumps({
@@ -88,11 +90,25 @@ def builds(paths: Sequence[str], repeats: int) -> dict[str, Any]:
     }
 
 
-def _one_build(paths: Sequence[str], folder: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", _ONE_BUILD, json.dumps(list(paths)), folder]
+def _one_build(paths: Sequence[str], folder: str, limit: int = 0) -> dict[str, Any]:
+    command = [sys.executable, "-c", _ONE_BUILD, json.dumps(list(paths)), folder, str(limit)]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     record: dict[str, Any] = json.loads(finished.stdout)
     return record
+
+
+def whole(sizes: Sequence[int]) -> dict[str, Any]:
+    """First builds of all shared catalogues as one and of every n-th of their tools; what a tool costs."""
+    paths = [str(path) for path in sorted((SHARED / "tools").glob("*.jsonl*"))]
+    rows: list[dict[str, Any]] = []
+    for size in (*sizes, 0):
+        with tempfile.TemporaryDirectory() as folder:
+            first = _one_build(paths, folder, size)
+            cached = _one_build(paths, folder, size) if not size else None
+        first["cpu_ms_a_tool"] = 1_000 * first["cpu_seconds"] / first["tools"]
+        rows.append(first | ({"cached_seconds": cached["seconds"]} if cached else {}))
+        print({key: round(value, 2) for key, value in rows[-1].items()})
+    return {"catalogues": len(paths), "curve": rows}
 
 
 def hundred_more(tools: Sequence[Tool]) -> dict[str, Any]:
@@ -162,9 +178,7 @@ def relatedness(graph: ToolGraph, sets: int) -> dict[str, Any]:
     }
     figures: dict[str, Any] = {}
     for name, sampler in samplers.items():
-        began = time.perf_counter()
         drawn = [sampler.sample(index) for index in range(sets)]
-        took = time.perf_counter() - began
         alike = []
         for tool_set in drawn:
             rows = vectors[[graph.index(tool.name) for tool in tool_set.tools]]
@@ -174,9 +188,22 @@ def relatedness(graph: ToolGraph, sets: int) -> dict[str, Any]:
         figures[name] = {
             "relatedness": float(np.mean(alike)),
             "with_return_parameter_link": float(np.mean(flowing)),
-            "sets_per_second": sets / took,
+            **sets_a_second(sampler),
         }
     return figures
+
+
+def sets_a_second(sampler: Sampler, repeats: int = 5, sets: int = 10_000) -> dict[str, Any]:
+    """Whole tool sets, links included, by the clock and by the processor's time."""
+    by_clock: list[float] = []
+    by_processor: list[float] = []
+    for repeat in range(repeats):
+        began, used = time.perf_counter(), time.process_time()
+        for index in range(repeat * sets, (repeat + 1) * sets):
+            sampler.sample(index)
+        by_clock.append(sets / (time.perf_counter() - began))
+        by_processor.append(sets / (time.process_time() - used))
+    return {"sets_per_second": spread(by_clock), "sets_per_cpu_second": spread(by_processor)}
 
 
 def reach(graph: ToolGraph) -> dict[str, Any]:
@@ -224,6 +251,7 @@ def main() -> None:
     parser.add_argument("--gold", nargs="*", choices=sorted(GOLD), default=sorted(GOLD))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--naive-seconds", type=float, default=20.0)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1_600, 16_000])
     parser.add_argument("--sets", type=int, default=2_000)
     arguments = parser.parse_args()
     paths = arguments.tools
@@ -236,6 +264,8 @@ def main() -> None:
     for name in ("first", "cached"):
         seconds, peak = (results["build"][f"{name}_{figure}"]["median"] for figure in ("seconds", "peak_mb"))
         print(f"{name} build of {results['build']['tools']:,} tools: {seconds:.2f} s, {peak:.0f} MB")
+    if arguments.tools is None and SHARED.is_dir():
+        results["whole"] = whole(arguments.sizes)
     tools = read_tools(paths)
     if len(tools) > 200:
         results["hundred_more"] = hundred_more(tools)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import toolflow
 from toolflow.agents.cast import Troupe
@@ -13,11 +15,17 @@ from toolflow.agents.voice import RoleModel
 from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.config import RunConfig
+from toolflow.errors import UsageError
 from toolflow.folders import cache_folder
 from toolflow.graph.sampling import Sampler
-from toolflow.journal.run_record import CATALOGUE, Inputs
+from toolflow.journal.run_record import CATALOGUE, GRAPH, Inputs
 from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
 from toolflow.llm.connect import Connection
+
+if TYPE_CHECKING:
+    from toolflow.graph.graph import ToolGraph
+
+GraphProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +35,51 @@ class Material:
     Attributes:
         catalogue: The tools.
         sampler: Draws tool sets from them.
+        graph: The graph that they are drawn from; None where catalogue and settings give it.
         prompts: The templates.
         notices: What the user should know, a sentence each.
     """
 
     catalogue: Catalogue
     sampler: Sampler
+    graph: ToolGraph | None
     prompts: Prompts
     notices: tuple[str, ...]
 
     def inputs(self) -> Inputs:
-        """Catalogue and prompts as files, for the run directory."""
+        """Catalogue, prompts and graph as files, for the run directory."""
         lines = b"".join(map(canonical_line, self.catalogue.tools))
         prompts = {f"{role}.j2": source.encode() for role, source in self.prompts.sources.items()}
-        return {CATALOGUE: gzip.compress(lines, mtime=0), **prompts}
+        graph = {} if self.graph is None else {GRAPH: self.graph.encode()}
+        return {CATALOGUE: gzip.compress(lines, mtime=0), **prompts, **graph}
 
 
-def read_material(config: RunConfig) -> Material:
-    """Read catalogue and prompts, build the graph or take it from the cache.
+def read_material(config: RunConfig, progress: GraphProgress | None = None) -> Material:
+    """Read catalogue and prompts, read or build the graph.
+
+    Args:
+        config: The run's configuration.
+        progress: Called while a graph is built: with the stage, how much of it is done, and of how much.
 
     Raises:
         CatalogueError: The catalogue cannot be read.
-        GraphError: The graph cannot be built.
-        UsageError: The prompts cannot be used.
+        GraphError: The graph cannot be read or built.
+        LLMError: The encoder's endpoint failed.
+        UsageError: The prompts cannot be used, there is no such encoder, or the graph is of other tools.
     """
     prompts = Prompts(config.prompts)
-    catalogue, notices = _read_catalogue(config)
-    return Material(catalogue, _make_sampler(config, catalogue), prompts, tuple(notices))
+    if config.sampler.kind == "random":
+        catalogue, notices = _read_catalogue(config)
+        return Material(catalogue, _uniform_sampler(config, catalogue), None, prompts, tuple(notices))
+    if config.sampler.graph is None:
+        catalogue, notices = _read_catalogue(config)
+        graph = _build_graph(config, catalogue, progress)
+        kept = None if config.sampler.encoder is None else graph
+    else:
+        graph, notices = _read_graph(config, config.sampler.graph)
+        catalogue = Catalogue(graph.tools)
+        kept = graph
+    return Material(catalogue, _graph_sampler(config, graph), kept, prompts, tuple(notices))
 
 
 def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
@@ -66,25 +92,63 @@ def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
     return report.catalogue, notices
 
 
-def _make_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
-    from toolflow.graph.sampling import (  # noqa: PLC0415  numpy and the encoder load when they are needed
-        GraphSampler,
-        SizeRange,
-        UniformSampler,
+def _read_graph(config: RunConfig, file: str) -> tuple[ToolGraph, list[str]]:
+    """The graph of a file, which must be of the catalogue's tools; without a catalogue its own are used."""
+    from toolflow.graph.graph import ToolGraph  # noqa: PLC0415  numpy loads when it is needed
+
+    if not config.tools:
+        graph = ToolGraph.load(file)
+        return graph, [f"No --tools given: using the {len(graph):,} tools of the graph."]
+    catalogue, notices = _read_catalogue(config)
+    graph = ToolGraph.load(file, catalogue)
+    if graph.content_hash != catalogue.content_hash:
+        shared = sum(tool.name in catalogue for tool in graph.tools)
+        raise UsageError(
+            f"{file}: a graph of another catalogue: it holds {len(graph):,} tools, the catalogue "
+            f"{len(catalogue):,}, and {shared:,} names are in both",
+            hint="Leave out --tools to use the graph's own, or build it of the same catalogues with the same "
+            "--limit-tools and --skip-invalid: toolflow graph build",
+        )
+    return graph, notices
+
+
+def _build_graph(config: RunConfig, catalogue: Catalogue, progress: GraphProgress | None) -> ToolGraph:
+    from toolflow.curation.encoders import make_encoder  # noqa: PLC0415
+    from toolflow.graph.cache import cached_graph  # noqa: PLC0415
+
+    return cached_graph(
+        catalogue,
+        make_encoder(config.sampler.encoder, os.environ),
+        cache_folder(),
+        threshold=config.sampler.threshold,
+        progress=progress,
     )
+
+
+def _graph_sampler(config: RunConfig, graph: ToolGraph) -> Sampler:
+    from toolflow.graph.sampling import GraphSampler, SizeRange  # noqa: PLC0415
     from toolflow.graph.shapes import ShapeWeights  # noqa: PLC0415
 
     settings = config.sampler
-    sizes = SizeRange(settings.fewest_tools, settings.most_tools, settings.size_weights)
-    distractors = SizeRange(settings.fewest_distractors, settings.most_distractors)
-    if settings.kind == "random":
-        return UniformSampler(catalogue.tools, config.seed, sizes=sizes, distractors=distractors)
-    from toolflow.graph.cache import cached_graph  # noqa: PLC0415
-    from toolflow.graph.encoder import WordLlamaEncoder  # noqa: PLC0415
+    return GraphSampler(
+        graph,
+        config.seed,
+        sizes=SizeRange(settings.fewest_tools, settings.most_tools, settings.size_weights),
+        shapes=ShapeWeights(**settings.shapes.model_dump()),
+        distractors=SizeRange(settings.fewest_distractors, settings.most_distractors),
+    )
 
-    graph = cached_graph(catalogue.tools, WordLlamaEncoder(), cache_folder(), threshold=settings.threshold)
-    shapes = ShapeWeights(**settings.shapes.model_dump())
-    return GraphSampler(graph, config.seed, sizes=sizes, shapes=shapes, distractors=distractors)
+
+def _uniform_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
+    from toolflow.graph.sampling import SizeRange, UniformSampler  # noqa: PLC0415
+
+    settings = config.sampler
+    return UniformSampler(
+        catalogue.tools,
+        config.seed,
+        sizes=SizeRange(settings.fewest_tools, settings.most_tools, settings.size_weights),
+        distractors=SizeRange(settings.fewest_distractors, settings.most_distractors),
+    )
 
 
 def make_troupe(
@@ -125,6 +189,10 @@ def describe(
         "catalogue": {"tools": len(material.catalogue.tools), "hash": material.catalogue.content_hash},
         "prompts": material.prompts.hashes,
     }
+    if material.graph is not None:
+        fingerprint["graph"] = {"encoder": material.graph.encoder}
+        if config.sampler.graph is not None:
+            fingerprint["graph"]["hash"] = material.graph.links_hash
     facts = {
         "toolflow": toolflow.__version__,
         "rehearsal": connection.rehearsal,

@@ -79,8 +79,15 @@ class SamplerConfig(_Section):
         default=0, ge=0, description="Unrelated tools that the assistant is offered beside the set."
     )
     most_distractors: int = Field(default=0, ge=0)
+    encoder: str | None = Field(
+        default=None,
+        description="What encodes the fields: wordllama, st:MODEL or URL#MODEL; none: wordllama.",
+    )
     threshold: float | None = Field(
-        default=None, gt=0, le=1, description="Similarity τ; none: the encoder's calibrated one."
+        default=None, ge=0, lt=1, description="Similarity τ; none: the encoder's calibrated one."
+    )
+    graph: str | None = Field(
+        default=None, description="A graph file that was built before; none: the graph is built."
     )
 
     @model_validator(mode="after")
@@ -92,6 +99,10 @@ class SamplerConfig(_Section):
         sizes = self.most_tools - self.fewest_tools + 1
         if self.size_weights and (len(self.size_weights) != sizes or not any(self.size_weights)):
             raise ValueError(f"size_weights must be {sizes} numbers, at least one of them above 0")
+        if self.graph is not None and (self.encoder is not None or self.threshold is not None):
+            raise ValueError("a graph file is built already: leave out encoder and threshold, or the graph")
+        if self.graph is not None and self.kind == "random":
+            raise ValueError("random tool sets need no graph: leave it out, or draw with the graph sampler")
         return self
 
 
@@ -209,11 +220,14 @@ class RunConfig(_Section):
         return tuple(dict.fromkeys(named))
 
     def what(self) -> dict[str, Any]:
-        """The part that determines the data set, next to the catalogue's content and the prompts'."""
-        return self.model_dump(
+        """The part that determines the data set, next to the content of catalogue, prompts and graph."""
+        determining = self.model_dump(
             mode="json",
             include={"seed", "sampler", "dialogue", "roles", "model", "tool_calls", "mistakes"},
         )
+        for name in ("encoder", "graph"):  # told by the graph itself, wherever it comes from
+            del determining["sampler"][name]
+        return determining
 
 
 def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:

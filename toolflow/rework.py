@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -24,7 +24,7 @@ from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, r
 from toolflow.journal.digest import request_hash
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
-from toolflow.journal.run_record import CATALOGUE, RunRecord, inputs_folder, require_record
+from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_folder, require_record
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.runtime.bus import Bus, Envelope
 from toolflow.stage import Outcome, Stage
@@ -156,9 +156,18 @@ class _FromJournal:
 def _config(run: Path, record: RunRecord) -> RunConfig:
     """The run's configuration, with the inputs that the run keeps in the place of the originals."""
     folder = inputs_folder(run)
-    kept = {"tools": [str(folder / CATALOGUE)], "prompts": str(folder), "limit_tools": None}
+    kept: dict[str, Any] = {
+        "tools": [str(folder / CATALOGUE)],
+        "prompts": str(folder),
+        "limit_tools": None,
+    }
+    graph = folder / GRAPH
     try:
-        return RunConfig.model_validate({**record.facts["config"], **kept})
+        config = record.facts["config"]
+        if graph.exists():
+            built = {"graph": str(graph), "encoder": None, "threshold": None}
+            kept["sampler"] = {**config["sampler"], **built}
+        return RunConfig.model_validate({**config, **kept})
     except (KeyError, TypeError, ValidationError) as error:
         raise RunDirectoryError(f"{run / 'run.json'}: the configuration cannot be read: {error}") from error
 

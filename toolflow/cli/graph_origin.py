@@ -97,7 +97,7 @@ class Origin:
         from toolflow.graph.cache import cached_graph
 
         folder = None if self.no_cache else cache_folder()
-        with _progress() as progress:
+        with graph_progress() as progress:
             return cached_graph(catalogue, encoder, folder, threshold=self.threshold, progress=progress)
 
     def catalogue(self) -> Sequence[Tool]:
@@ -119,7 +119,7 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def _progress() -> Generator[Progress | None]:
+def graph_progress() -> Generator[Progress | None]:
     """A progress bar on standard error; nothing where that is no terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bar

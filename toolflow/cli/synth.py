@@ -76,6 +76,36 @@ def synth(
         SamplerKind | None,
         typer.Option(help="Draw related tools, or any.", show_default="graph", rich_help_panel=_WHAT),
     ] = None,
+    graph: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='A graph that "toolflow graph build" wrote of these tools; its own without --tools.',
+            show_default="built",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What finds related tools: wordllama, st:MODEL, or the URL#MODEL of an OpenAI-compatible "
+            "endpoint.",
+            show_default="wordllama",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="COSINE",
+            help="Cosine from which texts mean the same.",
+            show_default="the encoder's",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     limit_tools: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Read only the first N tools.", rich_help_panel=_WHAT),
@@ -277,6 +307,9 @@ def synth(
         "n": n,
         "seed": seed,
         "sampler.kind": sampler.value if sampler else None,
+        "sampler.graph": str(graph) if graph else None,
+        "sampler.encoder": encoder,
+        "sampler.threshold": threshold,
         "limit_tools": limit_tools,
         "skip_invalid": skip_invalid,
         "prompts": str(prompts) if prompts else None,

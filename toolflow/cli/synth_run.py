@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
+from toolflow.cli.graph_origin import graph_progress
 from toolflow.config import RunConfig
 from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
@@ -47,7 +49,8 @@ def run_synthesis(
     console = Console(stderr=True)
     if fork is not None:
         require_record(output)
-    material = read_material(config)
+    with nullcontext() if display == "none" else graph_progress() as progress:
+        material = read_material(config, progress)
     folder = fork or output
     if dry_run:
         _describe(config, material, folder, as_json=as_json)

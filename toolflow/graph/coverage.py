@@ -56,11 +56,11 @@ class Round:
         self._drawn: list[array[int]] = []  # arrays are small, and the garbage collector passes them by
         self._shapes: list[Shape] = []
 
-    def __getitem__(self, position: int) -> DrawnSet:
-        """The set at a position; those before it are drawn first."""
-        while len(self._drawn) <= position:
+    def __getitem__(self, positions: slice) -> list[DrawnSet]:
+        """The sets at some positions; those before them are drawn first."""
+        while len(self._drawn) < positions.stop:
             self._draw()
-        return DrawnSet(self._drawn[position], self._shapes[position])
+        return list(map(DrawnSet, self._drawn[positions], self._shapes[positions]))
 
     def _draw(self) -> None:
         start = next(self._starts)

@@ -21,7 +21,7 @@ from toolflow.graph.link import Link
 from toolflow.graph.link_table import KINDS, PARAMETER_PARAMETER, LinkTable, join_tables, no_links
 from toolflow.graph.links import Progress, find_links
 from toolflow.graph.statistics import GraphStatistics, measure
-from toolflow.graph.storage import StoredGraph, read_graph, write_graph
+from toolflow.graph.storage import StoredGraph, encode_graph, read_graph, write_graph
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -141,16 +141,18 @@ class ToolGraph:
             graph.add_edge(*ends, **attributes, directed=link.kind != KINDS[PARAMETER_PARAMETER])
         return graph
 
+    def encode(self) -> bytes:
+        """The graph, tools included, as the content of a file: see :mod:`toolflow.graph.storage`."""
+        table = join_tables(self.table, self.candidates)
+        return encode_graph(StoredGraph(self.tools, table, self.content_hash, self.encoder, self.threshold))
+
     def save(self, path: Path | str) -> None:
-        """Write the graph, tools included, to one file; the format is told in :mod:`toolflow.graph.storage`.
+        """Write the graph to a file.
 
         Raises:
             GraphError: The file cannot be written.
         """
-        table = join_tables(self.table, self.candidates)
-        write_graph(
-            Path(path), StoredGraph(self.tools, table, self.content_hash, self.encoder, self.threshold)
-        )
+        write_graph(Path(path), self.encode())
 
     @classmethod
     def load(cls, path: Path | str, known: Catalogue | None = None) -> ToolGraph:
@@ -167,6 +169,11 @@ class ToolGraph:
         stored = read_graph(Path(path), known)
         table, candidates = stored.table.split()
         return cls(stored.tools, table, stored.content_hash, stored.encoder, stored.threshold, candidates)
+
+    @cached_property
+    def links_hash(self) -> str:
+        """SHA-256, in hexadecimal, of the tools and the links: graphs of one hash give the same tool sets."""
+        return self.table.hashed(self.content_hash)
 
     @cached_property
     def adjacency(self) -> Adjacency:

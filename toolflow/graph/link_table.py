@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -58,6 +59,13 @@ class LinkTable:
             weight=self.weight[kept],
             paths=self.paths,
         )
+
+    def hashed(self, tools: str) -> str:
+        """SHA-256 of the links between tools of that hash."""
+        digest = hashlib.sha256("\0".join((tools, *KINDS, *self.paths)).encode(errors="surrogatepass"))
+        for column in (self.kind, self.from_tool, self.to_tool, self.from_path, self.to_path, self.weight):
+            digest.update(column.astype(column.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
 
     def split(self) -> tuple[LinkTable, LinkTable]:
         """The likely links, and the candidates."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 _TEXTS_AT_ONCE: Final = 512
+_BLANK: Final = "▁"  # what tokenisers of this kind make of a space
 # The tokens of a text are those of its pieces, as no token reaches over a single space between two words.
 _BETWEEN_PIECES = re.compile(r"(?<=[^ ]) (?=.)", re.DOTALL)
 
@@ -36,8 +37,12 @@ def mean_vectors(
     piece: list[int] = []
     counts: list[int] = []
     for text in texts:
-        is_plain = "  " not in text and text[:1] != " " and text[-1:] != " "
-        pieces = text.split(" ") if is_plain else _BETWEEN_PIECES.split(text)
+        if _BLANK in text:
+            pieces = [text]
+        elif "  " in text or text[:1] == " " or text[-1:] == " ":
+            pieces = _BETWEEN_PIECES.split(text)
+        else:
+            pieces = text.split(" ")
         piece.extend([numbers.setdefault(part, len(numbers)) for part in pieces])
         counts.append(len(pieces))
     tokens = tokenise(list(numbers))

@@ -13,15 +13,18 @@ from typing import Protocol
 from toolflow.catalog.tool import Tool
 from toolflow.clock import derive_random
 from toolflow.errors import GraphError
-from toolflow.graph.coverage import FEWEST_IN_ROUND, Round
+from toolflow.graph.coverage import FEWEST_IN_ROUND, DrawnSet, Round
 from toolflow.graph.distractors import unrelated_tools
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link import Shape, ToolSet
+from toolflow.graph.link import Link, Shape, ToolSet
+from toolflow.graph.link_finder import LinkFinder
 from toolflow.graph.shapes import ShapeWeights
-from toolflow.graph.steps import LinkFinder
 from toolflow.graph.terrain import survey
 
 _ROUNDS_KEPT = 2  # dialogues that are alive together lie in two rounds at most
+
+
+_LINKED_AT_ONCE = 256
 
 
 class Sampler(Protocol):
@@ -119,21 +122,27 @@ class GraphSampler:
         self._draw_shape = _shape_drawer(shapes)
         self._in_round = max(FEWEST_IN_ROUND, len(self._terrain.linked))
         self._round = lru_cache(_ROUNDS_KEPT)(self._make_round)
+        self._linked = lru_cache(_ROUNDS_KEPT)(self._find_links)
 
     def sample(self, index: int) -> ToolSet:
         """The tool set of the dialogue of that index, from 0."""
         number, position = divmod(index, self._in_round)
-        tools, shape = self._round(number)[position]
+        drawn, links = self._linked(number, position // _LINKED_AT_ONCE)
+        place = position % _LINKED_AT_ONCE
+        tools, shape = drawn[place]
         return ToolSet(
-            tuple([self._tools[tool] for tool in tools]),
-            self._finder.links_among(tools),
-            self._distract(index, tools),
-            shape,
+            tuple([self._tools[tool] for tool in tools]), links[place], self._distract(index, tools), shape
         )
 
     def _make_round(self, number: int) -> Round:
         generator = derive_random(self._seed, "tool sets", number)
         return Round(self._terrain, self._draw_size, self._draw_shape, generator)
+
+    def _find_links(self, number: int, part: int) -> tuple[Sequence[DrawnSet], Sequence[tuple[Link, ...]]]:
+        """Some neighbouring sets of a round and their links: found together, these cost a tenth."""
+        first = part * _LINKED_AT_ONCE
+        drawn = self._round(number)[first : min(first + _LINKED_AT_ONCE, self._in_round)]
+        return drawn, self._finder.links_of_sets([drawn_set.tools for drawn_set in drawn])
 
     def _distract(self, index: int, tools: Sequence[int]) -> tuple[Tool, ...]:
         if self._draw_distractors is None:

@@ -1,4 +1,4 @@
-"""Where one may step from each tool, and which links join tools: a graph made ready for fast drawing.
+"""Where one may step from each tool: a graph made ready for fast drawing.
 
 Plain arrays that give Python numbers: a NumPy scalar costs more than the step it is read for.
 """
@@ -6,17 +6,13 @@ Plain arrays that give Python numbers: a NumPy scalar costs more than the step i
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolflow.graph.field_table import starts
-from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link import Link
-from toolflow.graph.link_table import KINDS
 
 Integers = NDArray[np.integer]
 
@@ -56,74 +52,17 @@ def make_steps(source: Integers, target: Integers, strength: NDArray[np.float64]
     np.maximum.at(strongest, source, summed)
     relative = summed / strongest[source]
     return Steps(
-        array("q", starts(np.bincount(source, minlength=tools)).tolist()),
-        array("i", target.tolist()),
-        array("d", [0.0, *np.cumsum(relative).tolist()]),
+        plain(starts(np.bincount(source, minlength=tools)), "i"),
+        plain(target, "i"),
+        plain(np.concatenate([[0.0], np.cumsum(relative)]), "d"),
     )
 
 
-class LinkFinder:
-    """Finds the links among a few tools in microseconds.
-
-    Args:
-        graph: The tools and their links.
-    """
-
-    def __init__(self, graph: ToolGraph) -> None:
-        table = graph.table
-        low = np.minimum(table.from_tool, table.to_tool)
-        high = np.maximum(table.from_tool, table.to_tool)
-        order = np.lexsort((high, low))
-        low, high = low[order], high[order]
-        first = _firsts(low, high)
-        tools = len(graph.tools)
-        self._start = array("q", starts(np.bincount(low[first], minlength=tools)).tolist())
-        self._other = array("i", high[first].tolist())
-        self._first = array("q", [*first.tolist(), len(order)])
-        self._link = array("i", order.tolist())
-        self._names = [tool.name for tool in graph.tools]
-        self._paths = table.paths
-        self._kind = array("B", table.kind.tolist())
-        self._from_tool = array("i", table.from_tool.tolist())
-        self._to_tool = array("i", table.to_tool.tolist())
-        self._from_path = array("i", table.from_path.tolist())
-        self._to_path = array("i", table.to_path.tolist())
-        self._weight = array("d", np.round(table.weight.astype(np.float64), 4).tolist())
-
-    def links_among(self, tools: Iterable[int]) -> tuple[Link, ...]:
-        """The links whose ends are both among tools given by their indices, strongest first."""
-        ordered = sorted(tools)
-        start, other, first = self._start, self._other, self._first
-        found: list[int] = []
-        for position, low in enumerate(ordered, 1):
-            begin, end = start[low], start[low + 1]
-            for high in ordered[position:]:
-                begin = bisect_left(other, high, begin, end)
-                if begin == end:
-                    break
-                if other[begin] == high:
-                    found.extend(self._link[first[begin] : first[begin + 1]])
-        found.sort()
-        names, paths, kind, weight = self._names, self._paths, self._kind, self._weight
-        from_tool, to_tool, from_path, to_path = (
-            self._from_tool,
-            self._to_tool,
-            self._from_path,
-            self._to_path,
-        )
-        return tuple(
-            [
-                Link(
-                    names[from_tool[link]],
-                    names[to_tool[link]],
-                    KINDS[kind[link]],
-                    paths[from_path[link]],
-                    paths[to_path[link]],
-                    weight[link],
-                )
-                for link in found
-            ]
-        )
+def plain(values: NDArray[Any], code: str) -> array[Any]:
+    """A NumPy array as a plain one of a type code."""
+    copied: array[Any] = array(code)
+    copied.frombytes(values.astype(code).tobytes())
+    return copied
 
 
 def _firsts(low: Integers, high: Integers) -> NDArray[np.intp]:

@@ -89,12 +89,8 @@ class _Line(msgspec.Struct, frozen=True):
     provenance: dict[str, str] | None = None
 
 
-def write_graph(path: Path, graph: StoredGraph) -> None:
-    """Write a graph file, whole or not at all; an existing file is replaced.
-
-    Raises:
-        GraphError: The file cannot be written.
-    """
+def encode_graph(graph: StoredGraph) -> bytes:
+    """The content of a graph file."""
     header = _Header(
         format=_FORMAT,
         version=_VERSION,
@@ -114,9 +110,18 @@ def write_graph(path: Path, graph: StoredGraph) -> None:
         for member, array in arrays.items():
             with archive.open(f"{member}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
+    return content.getvalue()
+
+
+def write_graph(path: Path, content: bytes) -> None:
+    """Write a graph file, whole or not at all; an existing file is replaced.
+
+    Raises:
+        GraphError: The file cannot be written.
+    """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(content.getbuffer())
+        unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)

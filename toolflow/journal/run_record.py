@@ -1,7 +1,8 @@
 """run.json and the inputs beside it: what a run is made from, and how another one differs.
 
-Beside run.json the folder ``inputs`` keeps the catalogue and the prompts as they were read, so that a run can
-be judged again, explained and compared when the originals have changed or gone.
+Beside run.json the folder ``inputs`` keeps the catalogue and the prompts as they were read, and the tool
+graph where it is not the one that the embedded encoder gives, so that a run can be judged again, explained
+and compared when the originals have changed or gone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ FORMAT: Final = 2
 """Version of the run directory's layout."""
 
 CATALOGUE: Final = "catalogue.jsonl.gz"
-"""Name of the catalogue among the inputs; the others are prompts, ``<role>.j2``."""
+GRAPH: Final = "tools.graph"
+"""Names of the catalogue and the graph among the inputs; the others are prompts, ``<role>.j2``."""
 
 Inputs = Mapping[str, bytes]
 """Contents of the input files by their names."""
