@@ -101,7 +101,9 @@ def read_catalogues() -> Iterator[KnownLinks]:
                 (producer, consumer)
                 for producer, giving in enumerate(tools)
                 for consumer, taking in enumerate(tools)
-                if producer != consumer and _named(giving, left) and _named(taking, right)
+                if producer != consumer
+                and _named(giving, left)
+                and _named(taking, right)
                 # Two services of one name, such as the two memories of BFCL, are not mixed.
                 and (giving.category == taking.category or not category.endswith("/*"))
             }
@@ -198,9 +200,7 @@ def _path(tool: Tool) -> tuple[str, ...]:
     return _path_of(str(tool.source_id))
 
 
-def _known(
-    name: str, source: str, tools: Sequence[Tool], pairs: Sequence[tuple[int, int]]
-) -> KnownLinks:
+def _known(name: str, source: str, tools: Sequence[Tool], pairs: Sequence[tuple[int, int]]) -> KnownLinks:
     return KnownLinks(name, source, tuple(tools), tuple(pairs))
 
 
