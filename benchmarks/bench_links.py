@@ -1,16 +1,18 @@
-"""How good the links of small catalogues are, on sources that had a part in the weights and on sources that had none.
+"""How good the links of small catalogues are, on sources that the weights know and on others.
 
     python -m benchmarks.bench_links [--fit]
 
-Recall and precision at equal density of the graph, of plain cosine and of exact names, in catalogues of the
-shared data (see link_catalogues). "left out" are weights fitted to all families of sources but the catalogue's
-own: those figures are the ones to believe. --fit fits the weights anew and writes them into the package.
+Recall and precision at equal density of the graph, of plain cosine and of exact names, in catalogues of
+the shared data (see link_catalogues). "left out" are weights fitted to all families of sources but the
+one of the catalogue: those figures are the ones to believe.
+--fit fits the weights anew and writes them into the package.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,13 +102,15 @@ def write_weights(catalogues: Sequence[Prepared]) -> None:
     middle = _middle(of_source, weights)
     families = sorted({prepared.family for prepared in catalogues})
     lines = [f'    "{name}": {weights[name]:.2f},' for name in names_of(catalogues)]
-    _WEIGHTS.write_text(
-        f'"""What each kind of evidence counts.\n\n'
+    provenance = (
         "Written by ``python -m benchmarks.bench_links --fit``: a logistic regression on the known links of "
-        f"{len(catalogues)}\ncatalogues of {len(of_source)} sources. The kinds of evidence were chosen by "
-        "how weights that are fitted without a family\nof sources do on that family: "
-        f'{", ".join(families)}.\n"""\n\n'
-        "from __future__ import annotations\n\nfrom collections.abc import Mapping\nfrom typing import Final\n\n"
+        f"{len(catalogues)} catalogues of {len(of_source)} sources. The kinds of evidence were chosen by how "
+        f"weights that are fitted without a family of sources do on that family: {', '.join(families)}."
+    )
+    _WEIGHTS.write_text(
+        f'"""What each kind of evidence counts.\n\n{textwrap.fill(provenance, 108)}\n"""\n\n'
+        "from __future__ import annotations\n\nfrom collections.abc import Mapping\n"
+        "from typing import Final\n\n"
         "WEIGHTS: Final[Mapping[str, float]] = {\n" + "\n".join(lines) + "\n}\n"
         f"MIDDLE: Final = {middle:.2f}\n"
         f'"""The score of weight 1/2: in the mean of the sources {_LIKELY_DENSITY:.0%} of all pairs have a '

@@ -1,7 +1,8 @@
 """Fits the weights of link evidence to known links, and tells how they do on sources they were not fitted to.
 
-A logistic regression over pairs of tools in which every source counts the same, and so do the catalogues of a
-source. Which parameter makes a link is hidden: it is taken from the weights so far, and both are found in turns.
+A logistic regression over pairs of tools in which every source counts the same, and so do the catalogues
+of a source. Which parameter makes a link is hidden: it is taken from the
+weights so far, and both are found in turns.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np

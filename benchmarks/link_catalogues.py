@@ -1,8 +1,8 @@
 """Small catalogues with known links, of many sources: what link weights are fitted to and judged by.
 
-Three kinds of known links: the gold links of ../shared/data/gold_edges; links that the paths of REST operations
-tell (what ``/pets`` lists or creates feeds the ``{petId}`` of every path under ``/pets/{petId}``), whatever names
-and texts say; and links read off the documentation, in read_links.txt.
+Three kinds of known links: the gold links of ../shared/data/gold_edges; links that the paths of REST
+operations tell (what ``/pets`` lists or creates feeds the ``{petId}`` of every path under
+``/pets/{petId}``), whatever names and texts say; and links read off the documentation, in read_links.txt.
 """
 
 from __future__ import annotations

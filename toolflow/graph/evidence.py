@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -73,8 +73,8 @@ class Evidence:
         encoder: Encodes the fields.
 
     Attributes:
-        given: Index of the producer's field that is likest each parameter, -1 where none can join, shape (tools,
-            parameters).
+        given: Index of the producer's field that is likest each parameter, -1 where none can join, shape
+            (tools, parameters).
         named: 1 where that field goes by the parameter's name, shape (tools, parameters).
         alike: How alike both are, a cosine, shape (tools, parameters).
         known: 1 where a tool takes a parameter of that name itself, shape (tools, parameters).
@@ -147,7 +147,7 @@ class Evidence:
         return given, alike
 
     def _same_name(self, returns: Side, names: Sequence[Name]) -> Floats:
-        """Where a tool has a field of the parameter's name; a bare ``id`` is the id of what its tool is about."""
+        """Where a tool has a field of a parameter's name; a bare ``id`` is that of what its tool is about."""
         givers: dict[Name, list[tuple[int, int]]] = defaultdict(list)
         for index, (name, tool) in enumerate(zip(names, returns.tool.tolist(), strict=True)):
             for full in self._full_names(name, tool):
@@ -192,18 +192,18 @@ class Evidence:
         known: dict[frozenset[str], Floats] = {}
         told = np.zeros((count, len(self._taken)), dtype=np.float32)
         for column, (name, tool) in enumerate(zip(self._taken, self._parameters.tool.tolist(), strict=True)):
-            words = frozenset(name) - LOCAL - NAMELESS
-            if not words and len(name) == 1:
-                words = frozenset(self._about[tool])
-            if words not in known:
+            asked: frozenset[str] = frozenset(name) - LOCAL - NAMELESS
+            if not asked and len(name) == 1:
+                asked = frozenset(self._about[tool])
+            if asked not in known:
                 rare = {
-                    word: math.log((count + 1) / max(1, len(having.get(word, ())))) for word in sorted(words)
+                    word: math.log((count + 1) / max(1, len(having.get(word, ())))) for word in sorted(asked)
                 }
                 part = np.zeros(count, dtype=np.float32)
                 for word, weight in rare.items():
                     part[having.get(word, [])] += np.float32(weight / sum(rare.values()))
-                known[words] = part
-            told[:, column] = known[words]
+                known[asked] = part
+            told[:, column] = known[asked]
         return told
 
 

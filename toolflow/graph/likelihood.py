@@ -30,8 +30,8 @@ WHOLE_RESULT: Final = "$"
 # few is taken off, on either side.
 _CROWD = 5
 _CROWDING = 0.3
-# Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is one
-# that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
+# Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is
+# one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
 _LEAST_MATCH = 0.25
 _DOUBT = 0.2
 # These cost no recall; they leave it to fields that surely match to make a link likely, and to the parameter
@@ -149,4 +149,5 @@ def uncrowded(score: NDArray[np.float64], possible: NDArray[np.bool_]) -> NDArra
     known = np.where(possible, score, 0)
     of_consumer = np.sort(known, axis=0)[-_CROWD:].sum(axis=0) / _CROWD
     of_producer = np.sort(known, axis=1)[:, -_CROWD:].sum(axis=1) / _CROWD
-    return score - _CROWDING * (of_producer[:, None] + of_consumer[None, :])
+    crowd: NDArray[np.float64] = of_producer[:, None] + of_consumer[None, :]
+    return score - _CROWDING * crowd

@@ -2,7 +2,8 @@
 
 Written by ``python -m benchmarks.bench_links --fit``: a logistic regression on the known links of 72
 catalogues of 15 sources. The kinds of evidence were chosen by how weights that are fitted without a family
-of sources do on that family: BFCL, livemcpbench, paths, read: t_eval, read: toolalpaca, restbench, seal_tools, sgd, stabletoolbench, taskbench, τ-bench.
+of sources do on that family: BFCL, livemcpbench, paths, read: t_eval, read: toolalpaca, restbench,
+seal_tools, sgd, stabletoolbench, taskbench, τ-bench.
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ GIVING: Final = _words(
 
 CHANGING: Final = _words(
     """
-    update set edit modify change delete remove cancel put patch close send toggle reset pay apply clear rename
-    move disable enable block freeze mark
+    update set edit modify change delete remove cancel put patch close send toggle reset pay apply clear
+    rename move disable enable block freeze mark
     """
 )
 """Verbs of tools that change or remove what their caller knows."""
