@@ -12,11 +12,12 @@ from toolflow.catalog.tool import Tool
 from toolflow.garbage import collection_paused
 from toolflow.graph.cores import cores
 from toolflow.graph.encoder import Encoder
+from toolflow.graph.evidence import Side, one_side
 from toolflow.graph.field_table import Floats, Ints, tabulate
 from toolflow.graph.fields import Field, parameter_fields, return_fields
 from toolflow.graph.joining import DIGITS, Closeness, Limits, join_tools
 from toolflow.graph.key_set import KeySet
-from toolflow.graph.likelihood import WHOLE_RESULT, Likelihoods, Side, one_side, weigh_pairs
+from toolflow.graph.likelihood import WHOLE_RESULT, Likelihoods, weigh_pairs
 from toolflow.graph.link_table import LIKELY, Ends, LinkTable, hold_down_hubs, make_link_table, once
 from toolflow.graph.matching import ANY, SURE, match_keys
 
@@ -112,7 +113,14 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
     if small:
         sides = one_side(taken_fields), one_side(given_fields)
         matching = _square(flow_ends, flow_ends.weight, len(tools))
-        likely = weigh_pairs(tools, *sides, matching=matching, closeness=closeness, encoder=encoder)
+        likely = weigh_pairs(
+            tools,
+            *sides,
+            matching=matching,
+            closeness=closeness,
+            encoder=encoder,
+            threshold=threshold,
+        )
         flow_ends = _weighed(flow_ends, likely, *sides, paths)
         shared_ends = _held_down(shared_ends, likely.weight)
     table = make_link_table(flow_ends, shared_ends, paths.known)

@@ -7,8 +7,9 @@ helps.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,17 @@ from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link_table import RETURN_PARAMETER
 
 DENSITIES: Final = (0.10, 0.05)
+GOLD_KINDS: Final = (
+    "return-param",
+    "return-parameter",
+    "param-param",
+    "parameter-parameter",
+    "resource-type",
+    "sequence",
+    "co-relevance",
+)
+"""What a gold link may say of itself; ``resource-type`` says that the gold links are complete."""
+
 _THRESHOLDS: Final = tuple(round(step / 20, 2) for step in range(1, 20))
 _MOST_TOOLS = 4_000
 _TIES_SEED = 0
@@ -98,7 +110,8 @@ def read_gold(path: Path, tools: Sequence[Tool]) -> Gold:
     An end may be a tool's name or its ``source_id``; a source_id that several tools have means each.
 
     Raises:
-        GraphError: The file cannot be read, a line is no gold link, or no line's tools are in the catalogue.
+        GraphError: The file cannot be read, holds no gold links, a line is none or of an unknown kind, or no
+            line's tools are in the catalogue.
     """
     known: dict[str, list[int]] = defaultdict(list)
     for index, tool in enumerate(tools):
@@ -123,6 +136,11 @@ def read_gold(path: Path, tools: Sequence[Tool]) -> Gold:
                 f"{path}:{number}: not a gold link: {error}",
                 hint='A line looks like {"from_tool": "find_flight", "to_tool": "book_flight"}.',
             ) from error
+        if gold.kind and gold.kind not in GOLD_KINDS:
+            raise GraphError(
+                f"{path}:{number}: {gold.kind[:80]!r} is no kind of gold link",
+                hint=f"Leave it out, or give one of {', '.join(GOLD_KINDS)}.",
+            )
         kinds[gold.kind or "unknown"] += 1
         unknown.update((end, None) for end in (gold.from_tool, gold.to_tool) if end not in known)
         found = {
@@ -133,12 +151,27 @@ def read_gold(path: Path, tools: Sequence[Tool]) -> Gold:
         }
         missing += not found
         pairs |= found
+    if not kinds:
+        raise GraphError(
+            f"{path}: it holds no gold links",
+            hint='It needs a line such as {"from_tool": "find_flight", "to_tool": "book_flight"} for each.',
+        )
     if not pairs:
         raise GraphError(
             f"{path}: none of its {sum(kinds.values())} gold links is between two tools of the catalogue",
-            hint=f"Unknown: {', '.join(map(repr, list(unknown)[:3]))}." if unknown else None,
+            hint=_unknown(list(unknown)[:3], known) if unknown else "Each is from a tool to itself.",
         )
     return Gold(tuple(sorted(pairs)), dict(kinds), missing, tuple(unknown)[:3])
+
+
+def _unknown(names: Sequence[str], known: Iterable[str]) -> str:
+    """Names that no tool has, each with one that looks like it."""
+    named = list(known)
+    told: list[str] = []
+    for name in names:
+        close = difflib.get_close_matches(name, named, n=1)
+        told.append(f"{name!r} (like {close[0]!r})" if close else repr(name))
+    return f"Unknown: {', '.join(told)}."
 
 
 def tools_of(path: Path, tools: Sequence[Tool]) -> tuple[Tool, ...]:

@@ -26,7 +26,7 @@ _PAGING = _names(
     prev, marker, after, before, first, last, self, link
     """
 )
-_AUTHENTICATION = _names(
+CREDENTIALS: Final = _names(
     """
     api key, apikey, x api key, x rapid api key, x rapidapi key, x rapid api host, x rapidapi host,
     rapidapi key, authorization, auth, auth token, oauth token, access token, refresh token, bearer token,
@@ -34,6 +34,8 @@ _AUTHENTICATION = _names(
     session, api token, key, csrf token, token type
     """
 )
+"""Names of what proves who calls: given by what logs in, wanted by everything else."""
+
 _PRESENTATION = _names(
     """
     lang, locale, hl, gl, format, output, output format, response format, response type, return type, fmt,
@@ -56,7 +58,7 @@ _ENVELOPES = _names(
     """
 )
 
-BOILERPLATE: Final = _PAGING | _AUTHENTICATION | _PRESENTATION | _ENVELOPES
+BOILERPLATE: Final = _PAGING | CREDENTIALS | _PRESENTATION | _ENVELOPES
 """Names that never join alone; with what they stand in they may (``order.status`` is an *order status*)."""
 
 NAMELESS: Final = _words(
@@ -104,3 +106,20 @@ VERBS: Final = _words(
     """
 )
 """Words of a tool's name that say what it does and not what about."""
+
+GIVING: Final = _words(
+    """
+    get list find search fetch retrieve lookup query show view read check browse discover create add new make
+    register book reserve place open start upload generate post insert submit login authenticate auth signin
+    sign token
+    """
+)
+"""Verbs of tools whose results are news to who calls."""
+
+CHANGING: Final = _words(
+    """
+    update set edit modify change delete remove cancel put patch close send toggle reset pay apply clear
+    rename move disable enable block freeze mark
+    """
+)
+"""Verbs of tools that change or remove what their caller knows."""

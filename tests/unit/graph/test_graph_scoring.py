@@ -50,6 +50,15 @@ def test_gold_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     broken.write_text(broken.read_text() + '{"from_tool": 3}\n')
     with pytest.raises(GraphError, match=r"broken:2"):
         read_gold(broken, TOOLS)
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(GraphError, match="holds no gold links"):
+        read_gold(tmp_path / "empty", TOOLS)
+    with pytest.raises(GraphError, match=r"odd:1: 'friendship'") as caught:
+        read_gold(write_gold(tmp_path / "odd", ("find_flight", "lamp"), kind="friendship"), TOOLS)
+    assert "resource-type" in (caught.value.hint or "")
+    with pytest.raises(GraphError, match="none of its 1") as caught:
+        read_gold(write_gold(tmp_path / "typo", ("find_fligt", "lamp")), TOOLS)
+    assert "'find_fligt' (like 'find_flight')" in (caught.value.hint or "")
 
 
 def test_recall_and_precision_at_a_density() -> None:
