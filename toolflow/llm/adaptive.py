@@ -19,8 +19,8 @@ _FEWEST: Final = 12
 _FULL: Final = 0.75
 """An attempt tells of a limit if it was let through with this share of it in flight."""
 
-_TRIAL: Final = 3
-"""A third of a limit is measured to try it; where that leaves doubt, all of it."""
+_TRIAL: Final = 2
+"""Half of a limit is measured to try it; where that leaves doubt, all of it."""
 
 _LONGEST_HOLD: Final = 8
 """Cohorts between two probes."""
@@ -51,7 +51,7 @@ class AdaptiveConcurrency(Limited):
     other with most of the limit in use. What they took, compared with what their kind takes
     (:class:`toolflow.llm.workload.Workload`), is the endpoint's slowness, and what was in flight / slowness
     its throughput (Little's law); it needs no clock of its own, and neither pauses between dialogues nor
-    another mix of roles look like a change. Its standard error is known, so that a third of a cohort decides
+    another mix of roles look like a change. Its standard error is known, so that half a cohort decides
     where it can, and more are waited for where it cannot.
 
     *The knee.* A server without a 429 shows only that throughput stops rising while latency does. The limit
