@@ -146,7 +146,9 @@ class AdaptiveConcurrency(Limited):
     def _hold_on(self, measured: Measurement, ended: Ended, now: float, *, failing: bool) -> None:
         best = self._search.best
         self._latency = measured.latency
-        best.measured = measured if best.measured is None else best.measured.plus(measured, keep=0.7)
+        # What made it the best was a lucky measurement more often than not: held, it is measured anew.
+        held = self._chosen is not None and best.measured is not None
+        best.measured = best.measured.plus(measured, keep=0.7) if held and best.measured else measured
         if self._chosen is None or self._chosen.count < 2 * max(best.limit, _FEWEST):
             self._chosen = measured if self._chosen is None else self._chosen + measured
         else:
@@ -213,8 +215,12 @@ class AdaptiveConcurrency(Limited):
         )
 
     def _judge(self, trial: Measurement, ended: Ended, now: float) -> None:
-        verdict = self._search.judge(self._limit, trial)
+        tried, best = self._limit, self._search.best.limit
+        verdict = self._search.judge(tried, trial)
         if verdict is None:
+            return
+        if verdict == "worse" and tried > best and self._chosen is None and not self._probing:
+            self._go(best, f"{tried} are too many: {best} is measured again", ended, now)
             return
         if verdict != "worse":
             self._chosen = None
