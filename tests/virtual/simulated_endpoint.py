@@ -46,7 +46,7 @@ class Run:
 class _Event:
     at: float
     number: int
-    kind: Literal["answered", "refused", "failed", "back"]
+    kind: Literal["served", "answered", "refused", "failed", "back"]
     began: float = 0.0
     in_flight: int = 0
     place: int = 0
@@ -62,6 +62,7 @@ def simulate_endpoint(
     failing_after: float = 0.1,
     roles: Mapping[str, float] = MappingProxyType({"user": 1.0}),
     callers: int = 400,
+    network: float = 0.0,
     seconds: float = float("inf"),
     concurrency: Concurrency | None = None,
     seed: int = 0,
@@ -75,6 +76,7 @@ def simulate_endpoint(
         failing: Share of attempts that fail.
         failing_after: Seconds until they do.
         roles: How many times the latency each role's attempts take; they are drawn evenly.
+        network: Seconds that an answer is on its way.
         callers: Most calls that wait or are in flight.
         seconds: When to stop.
         concurrency: What holds the limit; an adaptive one if None.
@@ -102,7 +104,11 @@ def simulate_endpoint(
             role = random.choice(names)
             pause = failing_after if fails else roles[role] * latency(served, now, random)
             kind: Literal["failed", "answered"] = "failed" if fails else "answered"
-            heapq.heappush(events, _Event(now + pause, number, kind, now, in_flight, attempts, role))
+            heapq.heappush(events, _Event(now + pause, number, "served"))
+            number += 1
+            heapq.heappush(
+                events, _Event(now + pause + network, number, kind, now, in_flight, attempts, role)
+            )
 
     send()
     while events and now < seconds:
@@ -112,6 +118,9 @@ def simulate_endpoint(
             waiting += 1
             send()
             continue
+        if event.kind == "served":
+            served -= 1
+            continue
         saturated = waiting > 0 or in_flight >= controller.limit
         in_flight -= 1
         error: LLMError | None = None
@@ -119,7 +128,6 @@ def simulate_endpoint(
             refused += 1
             error = RateLimitedError("429")
         else:
-            served -= 1
             error = ServerFailedError("500") if event.kind == "failed" else None
         if error is None:
             answered_at.append(now)

@@ -97,6 +97,16 @@ def test_a_knee_is_found_although_nothing_is_ever_refused(sigma: float, seed: in
     assert adaptive.pace >= (0.9 if sigma < 0.3 else 0.86) * best.pace
 
 
+@pytest.mark.parametrize("network", [0.002, 0.01, 0.04])
+def test_a_knee_is_found_although_answers_come_all_at_once_and_take_their_way(network: float) -> None:
+    """The endpoint stands nearly empty until the next attempts arrive, and looks quicker than it is."""
+    latency = with_knee(0.5, 48, 2.0, 0.0)
+    adaptive = simulate_endpoint(4000, latency=latency, network=network)
+    fixed = FixedConcurrency(48)
+    best = simulate_endpoint(4000, latency=latency, network=network, concurrency=fixed)
+    assert adaptive.pace >= 0.9 * best.pace
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_knee_is_found_where_roles_take_five_times_as_long(seed: int) -> None:
     latency = with_knee(1.0, 48, 2.0)
@@ -171,7 +181,7 @@ def test_many_failures_slow_growth_and_do_not_stop_it() -> None:
         assert controller.limit == 256
         return controller.changes[-1].at
 
-    assert 1.2 * reached(0.0) < reached(0.3) < 4 * reached(0.0)
+    assert reached(0.0) < reached(0.3) < 6 * reached(0.0)
 
 
 def test_callers_too_few_to_use_the_limit_leave_it_alone() -> None:

@@ -19,8 +19,8 @@ _FEWEST: Final = 12
 _FULL: Final = 0.75
 """An attempt tells of a limit if it was let through with this share of it in flight."""
 
-_TRIAL: Final = 3
-"""A third of a limit is measured to try it; where that leaves doubt, all of it."""
+_TRIAL: Final = 2
+"""Half of a limit is measured to try it; where that leaves doubt, all of it."""
 
 _LONGEST_HOLD: Final = 8
 """Cohorts between two probes."""
@@ -51,7 +51,7 @@ class AdaptiveConcurrency(Limited):
     other with most of the limit in use. What they took, compared with what their kind takes
     (:class:`toolflow.llm.workload.Workload`), is the endpoint's slowness, and what was in flight / slowness
     its throughput (Little's law); it needs no clock of its own, and neither pauses between dialogues nor
-    another mix of roles look like a change. Its standard error is known, so that a third of a cohort decides
+    another mix of roles look like a change. Its standard error is known, so that half a cohort decides
     where it can, and more are waited for where it cannot.
 
     *The knee.* A server without a 429 shows only that throughput stops rising while latency does. The limit
@@ -146,7 +146,9 @@ class AdaptiveConcurrency(Limited):
     def _hold_on(self, measured: Measurement, ended: Ended, now: float, *, failing: bool) -> None:
         best = self._search.best
         self._latency = measured.latency
-        best.measured = measured if best.measured is None else best.measured.plus(measured, keep=0.7)
+        # What made it the best was a lucky measurement more often than not: held, it is measured anew.
+        held = self._chosen is not None and best.measured is not None
+        best.measured = best.measured.plus(measured, keep=0.7) if held and best.measured else measured
         if self._chosen is None or self._chosen.count < 2 * max(best.limit, _FEWEST):
             self._chosen = measured if self._chosen is None else self._chosen + measured
         else:
@@ -213,8 +215,12 @@ class AdaptiveConcurrency(Limited):
         )
 
     def _judge(self, trial: Measurement, ended: Ended, now: float) -> None:
-        verdict = self._search.judge(self._limit, trial)
+        tried, best = self._limit, self._search.best.limit
+        verdict = self._search.judge(tried, trial)
         if verdict is None:
+            return
+        if verdict == "worse" and tried > best and self._chosen is None and not self._probing:
+            self._go(best, f"{tried} are too many: {best} is measured again", ended, now)
             return
         if verdict != "worse":
             self._chosen = None

@@ -172,7 +172,8 @@ class Race:
             return
         if self._deadline is not None:
             self._won = second.result()
-            self._deadline.reschedule(asyncio.get_running_loop().time())
+            if not self._deadline.expired():
+                self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _drop_second(self) -> None:
         second = self._second

@@ -37,6 +37,10 @@ _LEAP_WORTH: Final = 0.4
 """Growth by more than the factor 1.3 goes on only if it was worth this share of it: past a knee latencies
 soar, and what lies between is tried before what lies beyond."""
 
+_LEAP_CLEAR: Final = 0.35
+"""Less beyond that, and it is measured for longer: answers that come all at once leave an endpoint empty for
+a moment, and the first after a leap are quicker than those that follow."""
+
 _FINE: Final = 1.2
 """Neighbours nearer than this factor hold the peak well enough."""
 
@@ -126,10 +130,13 @@ class PeakSearch:
         best = self.best
         gain, error = compare(trial, best.measured)
         factor = limit / best.limit
+        clear = _SURE * error
         if self.above is None and factor > _LEAP:
             gain -= _LEAP_WORTH * log(factor)
+            if gain > 0:
+                clear = max(clear, _LEAP_CLEAR * log(factor))
         enough = trial.count >= _ENOUGH * limit
-        if not enough and abs(gain) <= _SURE * error:
+        if not enough and abs(gain) <= clear:
             return None
         if enough and abs(gain) < error and abs(limit - best.limit) > 1:
             # Both are as good, and so the peak is between them.

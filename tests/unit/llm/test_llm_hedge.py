@@ -68,7 +68,12 @@ def taught(share: float = 1.0, seconds: float = 1.0, calls: int = 40) -> Hedging
 
 
 def make(
-    endpoints: list[Endpoint], hedging: Hedging, *, limit: int = 4, budget: Budget | None = None
+    endpoints: list[Endpoint],
+    hedging: Hedging,
+    *,
+    limit: int = 4,
+    budget: Budget | None = None,
+    timeout: float = STALL / 2,
 ) -> tuple[Client, list[Gate]]:
     clock = asyncio.get_running_loop().time
     gates: list[Gate] = []
@@ -81,7 +86,7 @@ def make(
     router = Router(
         [Replica(str(place), endpoint) for place, endpoint in enumerate(endpoints)], make_gate, clock=clock
     )
-    policy = RetryPolicy(attempts=3, first_wait=0.1, attempt_timeout=STALL / 2)
+    policy = RetryPolicy(attempts=3, first_wait=0.1, attempt_timeout=timeout)
     return Client(router, policy, hedging=hedging, budget=budget, clock=clock), gates
 
 
@@ -108,6 +113,33 @@ def test_a_first_attempt_that_is_late_but_earlier_wins_and_the_second_is_cancell
         completion = await client.complete(request_of(0))
         assert completion.message.content == "0"
         assert endpoint.cancelled == [1]
+        assert gates[0].statistics().in_flight == 0
+        assert client.statistics().completed == 1
+
+    run_virtual(play())
+
+
+class SlowToLeave(Endpoint):
+    """Takes some turns of the loop to end what is cancelled, as a connection does."""
+
+    async def send(self, request: Request) -> Completion:
+        try:
+            return await super().send(request)
+        except asyncio.CancelledError:
+            for _ in range(8):
+                await asyncio.sleep(0)
+            raise
+
+
+@pytest.mark.parametrize("timeout", [2.4999, 2.5, 2.5001])
+def test_an_answer_in_the_moment_of_the_timeout_is_taken(timeout: float) -> None:
+    async def play() -> None:
+        trouble: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
+        client, gates = make([SlowToLeave(a0=STALL)], taught(), timeout=timeout)
+        assert (await client.complete(request_of(0))).message.content == "1"
+        await asyncio.sleep(1)
+        assert not trouble
         assert gates[0].statistics().in_flight == 0
         assert client.statistics().completed == 1
 
