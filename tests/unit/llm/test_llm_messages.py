@@ -201,8 +201,9 @@ def test_any_history_alternates_and_nothing_of_it_is_lost(history: tuple[Message
     got = ServedMessages().decode(body, {}).request.messages
     told = {"Begin.", "Go on."}  # What is put in so that a user has the first and the last word.
     for role in ("user", "assistant", "tool", "system"):
-        wanted = [one.content for one in history if one.role == role]
-        heard = [one.content for one in got if one.role == role and one.content not in told]
+        passed = told if role == "user" else set()
+        wanted = [one.content for one in history if one.role == role and one.content not in passed]
+        heard = [one.content for one in got if one.role == role and one.content not in passed]
         kept = [text for text in wanted if text.strip() or role == "tool"]
         assert "".join(heard).replace("\n", "") == "".join(kept).replace("\n", "")
     assert [call for one in got for call in one.tool_calls] == [
@@ -353,7 +354,7 @@ def test_the_key_goes_where_the_api_wants_it() -> None:
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=3)
+        st.lists(inner, max_size=2)
         | st.dictionaries(st.sampled_from(["content", "type", "text", "input", "name", "id", "error"]), inner)
     ),
     max_leaves=12,
