@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from toolflow.dialogue.message import Message
-from toolflow.journal.bodies import Asked, record_call
+from toolflow.journal.asked import Asked, record_call
 from toolflow.journal.calls import SqliteJournal
 from toolflow.llm.chat import CallKey, Completion, Request
 

@@ -16,7 +16,7 @@ that rest on it whole again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import local
 from typing import Any, Final, Literal, NamedTuple
@@ -27,13 +27,6 @@ import zstandard
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, message_from_openai
 from toolflow.errors import JournalDamagedError
-from toolflow.journal.digest import (
-    digest_of_message,
-    digest_of_request,
-    digest_of_schema,
-    digest_of_tool,
-    encode_message,
-)
 from toolflow.llm.chat import (
     CallKey,
     Completion,
@@ -78,12 +71,16 @@ class CallRecord(NamedTuple):
     parts: tuple[Part, ...] = ()
 
 
-class _Format(msgspec.Struct):
+class KeptFormat(msgspec.Struct):
+    """A reply format in a body; ``schema`` is the hash of a part."""
+
     name: str
     schema: str
 
 
-class _Request(msgspec.Struct, omit_defaults=True):
+class KeptRequest(msgspec.Struct, omit_defaults=True):
+    """A request in a body: what it adds to its base. What is None is as it is there."""
+
     seed: int
     base: int | None = None
     shared: int = 0
@@ -92,11 +89,13 @@ class _Request(msgspec.Struct, omit_defaults=True):
     sampling: Sampling | None = None
     tools: list[str] | None = None
     tool_choice: Literal["auto", "none"] | None = None
-    response_format: _Format | Literal["none"] | None = None
+    response_format: KeptFormat | Literal["none"] | None = None
 
 
-class _Body(msgspec.Struct):
-    request: _Request
+class Body(msgspec.Struct):
+    """The JSON of a body."""
+
+    request: KeptRequest
     reply: dict[str, Any]
 
 
@@ -106,8 +105,7 @@ class _Reply(msgspec.Struct):
     reply: dict[str, Any]
 
 
-_encode = msgspec.json.Encoder().encode
-_decode_body = msgspec.json.Decoder(_Body).decode
+_decode_body = msgspec.json.Decoder(Body).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
@@ -129,61 +127,6 @@ class JournalledCall:
     completion: Completion
     request_hash: bytes
     sent_at: float
-
-
-class Asked:
-    """A request with its hash, and what it adds to an earlier one: worked out once, before it is sent.
-
-    Args:
-        request: What is asked.
-        base: An earlier request of the same dialogue and role, recorded before this one; None for none.
-    """
-
-    __slots__ = ("hash", "kept", "messages", "parts", "request", "tools")
-
-    def __init__(self, request: Request, base: Asked | None = None) -> None:
-        self.request: Request = request
-        self.messages: tuple[bytes, ...]
-        self.tools: tuple[bytes, ...]
-        known: Sequence[bytes] = ()
-        if base is not None:
-            shared = _count_shared(request.messages, base.request.messages)
-            known = base.messages[:shared]
-        new = [encode_message(message) for message in request.messages[len(known) :]]
-        self.messages = (*known, *map(digest_of_message, new))
-        if base is not None and request.tools == base.request.tools:
-            self.tools = base.tools
-        else:
-            self.tools = tuple(map(digest_of_tool, request.tools))
-        self.hash = digest_of_request(request, b"".join(self.messages), self.tools)
-        self.kept, self.parts = _difference(request, base.request if base else None, self.tools)
-        self.kept.shared = len(known)
-        self.kept.messages = [msgspec.Raw(message) for message in new]
-
-
-def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
-    """The record of a call.
-
-    Args:
-        asked: What was asked.
-        completion: What was answered.
-        sent_at: When it was sent, in Unix seconds.
-    """
-    delivery, usage = completion.delivery, completion.usage
-    return CallRecord(
-        asked.request.key,
-        asked.hash,
-        completion.model,
-        delivery.endpoint,
-        completion.finish_reason,
-        usage.prompt,
-        usage.completion,
-        delivery.attempts,
-        sent_at,
-        delivery.seconds,
-        _encode(_Body(asked.kept, completion.message.to_openai())),
-        asked.parts,
-    )
 
 
 def completion_of(record: CallRecord) -> Completion:
@@ -273,57 +216,7 @@ _tools = local()
 """Compressors belong to one thread each."""
 
 
-def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
-    """With how many equal messages both begin."""
-    count = 0
-    for one, other in zip(messages, base, strict=False):
-        if one is not other and one != other:
-            break
-        count += 1
-    return count
-
-
-def _difference(
-    request: Request, base: Request | None, tools: Sequence[bytes]
-) -> tuple[_Request, tuple[Part, ...]]:
-    """What a request adds to its base, without the messages; the parts that it names."""
-    kept = _Request(request.seed)
-    if base is not None:
-        kept.base = base.key.position
-    if base is None or request.model != base.model:
-        kept.model = request.model
-    if base is None or request.sampling != base.sampling:
-        kept.sampling = request.sampling
-    if base is None or request.tool_choice != base.tool_choice:
-        kept.tool_choice = request.tool_choice
-    parts: list[Part] = []
-    if base is None or request.tools != base.tools:
-        parts += [
-            Part(digest, "tool", _told_of(tool)) for digest, tool in zip(tools, request.tools, strict=True)
-        ]
-        kept.tools = [digest.hex() for digest in tools]
-    wanted = request.response_format
-    if base is None or not _same_format(wanted, base.response_format):
-        if wanted is None:
-            kept.response_format = "none"
-        else:
-            schema = Part(digest_of_schema(wanted.schema), "schema", wanted.schema)
-            parts.append(schema)
-            kept.response_format = _Format(wanted.name, schema.hash.hex())
-    return kept, tuple(parts)
-
-
-def _same_format(one: ResponseFormat | None, other: ResponseFormat | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.schema is other.schema and one.name == other.name
-
-
-def _told_of(tool: Tool) -> dict[str, Any]:
-    return {"name": tool.function_name, "description": tool.description, "parameters": tool.parameters}
-
-
-def _whole(key: CallKey, kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> Request:
+def _whole(key: CallKey, kept: KeptRequest, base: Request | None, part: Callable[[bytes], Any]) -> Request:
     messages: tuple[Message, ...] = tuple(message_from_openai(raw) for raw in kept.messages)
     if base is not None:
         messages = (*base.messages[: kept.shared], *messages)
@@ -339,14 +232,16 @@ def _whole(key: CallKey, kept: _Request, base: Request | None, part: Callable[[b
     )
 
 
-def _tools_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> tuple[Tool, ...]:
+def _tools_of(kept: KeptRequest, base: Request | None, part: Callable[[bytes], Any]) -> tuple[Tool, ...]:
     if kept.tools is None:
         return base.tools if base else ()
     contents = (part(bytes.fromhex(name)) for name in kept.tools)
     return tuple(Tool(tool["name"], tool["description"], tool["parameters"]) for tool in contents)
 
 
-def _format_of(kept: _Request, base: Request | None, part: Callable[[bytes], Any]) -> ResponseFormat | None:
+def _format_of(
+    kept: KeptRequest, base: Request | None, part: Callable[[bytes], Any]
+) -> ResponseFormat | None:
     match kept.response_format:
         case None:
             return base.response_format if base else None

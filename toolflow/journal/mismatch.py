@@ -110,9 +110,9 @@ def _from(words: Sequence[str], place: int) -> str:
 def _tools(old: Sequence[Tool], new: Sequence[Tool]) -> Iterator[tuple[str, str]]:
     then = {tool.function_name: tool for tool in old}
     now = {tool.function_name: tool for tool in new}
-    for name in then.keys() - now.keys():
+    for name in sorted(then.keys() - now.keys()):
         yield f"tool {name}: there → gone", "the catalogue"
-    for name in now.keys() - then.keys():
+    for name in sorted(now.keys() - then.keys()):
         yield f"tool {name}: not there → there", "the catalogue"
     for name in (name for name in then if name in now):
         one, other = then[name], now[name]

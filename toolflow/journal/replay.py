@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from toolflow.clock import Clock, wall
-from toolflow.journal.bodies import Asked, CallRecord, completion_of, record_call, requests_of
+from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.bodies import CallRecord, completion_of, requests_of
 from toolflow.journal.calls import CallJournal
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import State

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
+from toolflow.journal.carving import carve_calls
 from toolflow.journal.damage import find_damage
 from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, check_version, open_for_writing
 
@@ -84,7 +85,7 @@ def salvage(path: Path, damage: str) -> Salvage:
         _remove(fresh)
         with closing(open_for_writing(fresh)) as target:
             lost = _save(path, target)
-            saved: int = target.execute("SELECT count(*) FROM calls").fetchone()[0]
+            saved = _count(target)
         kept = _move_aside(path)
         fresh.replace(path)
     except (sqlite3.Error, OSError) as error:
@@ -104,10 +105,10 @@ def _save(path: Path, target: sqlite3.Connection) -> int | None:
                 target.execute("INSERT OR IGNORE INTO parts (hash, kind, body) VALUES (?, ?, ?)", row)
         most = _last(source, "calls", "id") or path.stat().st_size // _FEWEST_BYTES
         values = ", ".join("?" * len(CALL_COLUMNS.split(",")))
-        insert = f"INSERT OR IGNORE INTO calls (id, {CALL_COLUMNS}) VALUES (?, {values})"  # noqa: S608
+        insert_call = f"INSERT OR IGNORE INTO calls (id, {CALL_COLUMNS}) VALUES (?, {values})"  # noqa: S608
         for row in _rows(source, "calls", f"id, {CALL_COLUMNS}", "id", most):
             if _is_body(row[-1]):
-                target.execute(insert, row)
+                target.execute(insert_call, row)
         for table, columns, key in (
             ("dialogues", "dialogue, state, stage, reason, at", "dialogue"),
             ("events", "id, at, kind, detail", "id"),
@@ -118,8 +119,33 @@ def _save(path: Path, target: sqlite3.Connection) -> int | None:
             target.executemany(insert, _rows(source, table, columns, key, last))
         target.execute("COMMIT")
         begun = _last(source, "calls", "id")
-        saved: int = target.execute("SELECT count(*) FROM calls").fetchone()[0]
-        return None if begun is None else begun - saved
+    if begun is None or _count(target) < begun:
+        _save_carved(path, target, insert_call)
+    last = max(begun or 0, _last(target, "calls", "id") or 0)
+    return last - _count(target) if last else None
+
+
+def _save_carved(path: Path, target: sqlite3.Connection, insert: str) -> None:
+    """Add the calls that lie on pages which no tree leads to any more."""
+    copy = _beside(path, ".copy")
+    try:
+        for suffix in ("", "-wal"):
+            if _beside(path, suffix).exists():
+                shutil.copyfile(_beside(path, suffix), _beside(copy, suffix))
+        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(copy)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into one file
+        target.execute("BEGIN")
+        for row in carve_calls(copy):
+            if _is_body(row[-1]):
+                target.execute(insert, row)
+        target.execute("COMMIT")
+    finally:
+        _remove(copy)
+
+
+def _count(journal: sqlite3.Connection) -> int:
+    count: int = journal.execute("SELECT count(*) FROM calls").fetchone()[0]
+    return count
 
 
 @contextmanager

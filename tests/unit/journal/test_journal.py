@@ -13,7 +13,8 @@ import pytest
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectoryError
-from toolflow.journal.bodies import Asked, CallRecord, record_call
+from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.bodies import CallRecord
 from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
 from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum
@@ -325,3 +326,33 @@ def test_clock_jumps_change_nothing(tmp_path: Path) -> None:
     with JournalReader(tmp_path / "jumping") as one, JournalReader(tmp_path / "steady") as other:
         assert [call.key for call in one.calls(0)] == [call.key for call in other.calls(0)]
         assert one.count_states() == other.count_states()
+
+
+def test_a_long_reader_holds_the_log_back_only_while_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolflow.journal.schema._LOG_BYTES", 100_000)
+    path = tmp_path / "journal.sqlite"
+    log = tmp_path / "journal.sqlite-wal"
+    text = random_text(400_000)
+
+    async def main() -> tuple[int, int, int]:
+        with SqliteJournal(path) as journal, JournalReader(path) as ours:
+            await journal.append(record(0))
+            other = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+            other.execute("BEGIN")
+            before = other.execute("SELECT count(*) FROM calls").fetchone()[0]
+            for position in range(1, 60):
+                await journal.append(record(position, text))
+            held = log.stat().st_size
+            assert len(ours.calls(0)) == 60
+            assert other.execute("SELECT count(*) FROM calls").fetchone()[0] == before == 1
+            other.close()
+            for position in range(60, 63):
+                await journal.append(record(position))
+            return held, log.stat().st_size, journal.totals().all.calls
+
+    held, after, calls = asyncio.run(main())
+    assert held > 10_000_000
+    assert after <= 100_000
+    assert calls == 63

@@ -14,12 +14,13 @@ import pytest
 from toolflow.dialogue.message import Message
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal import damage
-from toolflow.journal.bodies import Asked, record_call
+from toolflow.journal.asked import Asked, record_call
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.carving import carve_calls
 from toolflow.journal.damage import find_damage
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.salvage import mend
-from toolflow.journal.schema import PAGE_BYTES
+from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 
 DIALOGUES, CALLS = 40, 10
@@ -73,9 +74,9 @@ def test_a_sound_journal_is_left_alone(path: Path) -> None:
     assert mend(path.with_name("none")) is None
 
 
-@pytest.mark.parametrize("page", [1, 10, 25])
+@pytest.mark.parametrize("page", [2, 10, 25])
 def test_a_garbage_page(path: Path, page: int) -> None:
-    """The root of the table of calls, or a page in its middle."""
+    """The root of the index, or a page in the middle of the calls."""
     whole = read_all(path)
     damaged = bytearray()
 
@@ -93,6 +94,37 @@ def test_a_garbage_page(path: Path, page: int) -> None:
     assert len(left) > 350
     assert f"{len(left):,} calls were saved" in str(saved)
     assert mend(path, thorough=True) is None
+
+
+def test_a_garbage_root_of_the_calls(path: Path) -> None:
+    """The way to all of them is lost, and yet they are found."""
+    whole = read_all(path)
+    spoil(path, lambda content: content.__setitem__(slice(PAGE_BYTES, 2 * PAGE_BYTES), b"x" * PAGE_BYTES))
+    saved = mend(path)
+    assert saved is not None
+    assert saved.lost == 0
+    assert read_all(path) == whole
+    with JournalReader(path) as journal:
+        assert journal.count_states() == {"accepted": DIALOGUES}
+
+
+def test_calls_are_carved_out_as_they_were_written(path: Path) -> None:
+    """Those too that take more than a page, and whatever their numbers."""
+
+    async def main() -> None:
+        with SqliteJournal(path) as journal:
+            for number in (0, 1, 127, 128, 40_000, 2**31, 2**40):
+                text = random.Random(number).randbytes(20_000).hex()
+                request = Request(CallKey(number + 1_000, "tool", number), "m", (Message("user", text),))
+                completion = Completion(Message("assistant"), usage=Usage(number, 1), model="é")
+                await journal.append(record_call(Asked(request), completion, sent_at=number / 3))
+
+    asyncio.run(main())
+    connection = sqlite3.connect(path)
+    rows = connection.execute(f"SELECT id, {CALL_COLUMNS} FROM calls").fetchall()
+    connection.close()
+    assert len(rows) == 407
+    assert sorted(carve_calls(path), key=lambda row: str(row[0])) == sorted(rows, key=lambda row: str(row[0]))
 
 
 def test_a_truncated_file(path: Path) -> None:
