@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import toolflow
 from toolflow.agents.cast import Troupe
-from toolflow.agents.prompts import Prompts
+from toolflow.agents.prompts import PromptRole, Prompts
 from toolflow.agents.voice import RoleModel
 from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.load import load_catalogue, load_sample
@@ -163,7 +163,9 @@ def make_troupe(
         default: Name of the model of roles that name none.
         style: How the assistant calls tools.
     """
-    roles = {role: _role_models(config, role, default) for role in material.prompts.hashes}
+    roles: dict[PromptRole, tuple[RoleModel, ...]] = {
+        role: _role_models(config, role, default) for role in material.prompts.hashes
+    }
     return Troupe(model, material.prompts, roles, style, config.dialogue, config.seed)
 
 

@@ -49,11 +49,12 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(
             [COMMAND, *map(str, arguments)],
             text=True,
             env=environment(),
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options,
+            **streams | options,
         )
         started.append(process)
         return process

@@ -216,7 +216,7 @@ def test_a_key_that_is_revoked_in_mid_run_loses_nothing(command: Command, tmp_pa
     assert "Traceback" not in done.stderr
     assert "sk-very-secret-key" not in done.stderr
     assert (run / "dialogues.jsonl").read_bytes() == before
-    assert all(b"very-secret" not in path.read_bytes() for path in run.iterdir())
+    assert all(b"very-secret" not in path.read_bytes() for path in run.rglob("*") if path.is_file())
 
 
 def test_malformed_tool_calls_are_mended_or_counted(command: Command, tmp_path: Path) -> None:

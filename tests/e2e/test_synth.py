@@ -107,7 +107,7 @@ def test_the_same_command_again_has_nothing_to_do(run: Path, command: Command) -
 def test_another_seed_is_refused_with_the_difference(run: Path, command: Command) -> None:
     done = command("synth", "-n", 60, "-o", run, "--seed", 5)
     assert done.returncode == 2
-    assert "seed: 0 there, 5 here" in done.stderr
+    assert "seed: 0 → 5" in done.stderr
 
 
 def test_an_interrupted_run_is_continued_to_the_same_data_set(
@@ -160,7 +160,7 @@ def test_a_dialogue_is_explained(run: Path, command: Command) -> None:
         assert rejected[0]["reason"] in shown.stdout
     missing = command("explain", run, "999999")
     assert missing.returncode == 2
-    assert "holds no dialogue 999999" in missing.stderr
+    assert "holds no dialogue d0999999" in missing.stderr
 
 
 def test_models_per_role_are_drawn_by_seed(

@@ -88,3 +88,20 @@ def test_two_results_for_one_call_are_found() -> None:
     messages = list(GOOD.messages)
     messages.insert(3, GOOD.messages[2])
     assert found(replace(GOOD, messages=tuple(messages), goal_starts=(0, 5))) == {"unanswered_call"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ((2, Message("tool", '{"celsius":"warm"}', tool_call_id="call_1")), 2),
+        ((1, Message("assistant", "", (ToolCall("call_1", "get_weather", "{}"),))), 1),
+        ((3, Message("assistant", "")), 3),
+    ],
+)
+def test_findings_tell_the_place_of_the_message(changed: tuple[int, Message], place: int) -> None:
+    assert {finding.place for finding in judge(with_messages(changed), [WEATHER]).findings} == {place}
+
+
+def test_what_is_wrong_with_the_whole_has_no_place() -> None:
+    (finding,) = judge(replace(GOOD, ended="user_left"), [WEATHER]).findings
+    assert finding.place is None
