@@ -22,7 +22,7 @@ from tests.e2e.killing import Run, Start, exported, serve, until
 from tests.e2e.validation import lines
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.quality.checks import CHECKS
-from toolflow.recheck import Recheck, recheck
+from toolflow.rework.recheck import Recheck, recheck
 
 USAGE, DIFFERS = 2, 3
 NOWHERE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "OPENAI_BASE_URL"), "http://127.0.0.1:9")

@@ -45,7 +45,7 @@ def check(
 
     from toolflow.journal.run_directory import RunDirectory
     from toolflow.journal.run_record import require_record
-    from toolflow.recheck import recheck
+    from toolflow.rework.recheck import recheck
 
     require_record(run)
     began = time.monotonic()

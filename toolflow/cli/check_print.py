@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from toolflow.dialogue.dialogue import dialogue_id
-from toolflow.recheck import Recheck
+from toolflow.rework.recheck import Recheck
 from toolflow.text import one_line
 
 _MOST_SHOWN = 20

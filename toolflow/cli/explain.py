@@ -28,9 +28,9 @@ def explain(
     from rich.console import Console
 
     from toolflow.catalog.tool import encode_json
-    from toolflow.explanation import explain as explain_dialogue
-    from toolflow.explanation import find_index
-    from toolflow.rework import Rework
+    from toolflow.rework.explanation import explain as explain_dialogue
+    from toolflow.rework.explanation import find_index
+    from toolflow.rework.replay import Rework
     from toolflow.view.transcript import render_explanation
 
     with Rework(run) as rework:

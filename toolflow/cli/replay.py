@@ -40,9 +40,9 @@ def replay(
     from rich.console import Console
     from rich.text import Text
 
-    from toolflow.explanation import find_index, read_steps
     from toolflow.journal.bodies import JournalledCall
-    from toolflow.rework import Rework
+    from toolflow.rework.explanation import find_index, read_steps
+    from toolflow.rework.replay import Rework
     from toolflow.text import printable
     from toolflow.view.stepping import render_exchange, render_step
 

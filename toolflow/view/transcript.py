@@ -22,7 +22,7 @@ Document = Mapping[str, Any]
 
 
 def render_explanation(document: Document) -> RenderableType:
-    """A document of :func:`toolflow.explanation.explain` as text."""
+    """A document of :func:`toolflow.rework.explanation.explain` as text."""
     return Group(
         *_head(document),
         *_verdict(document),

@@ -18,7 +18,7 @@ from toolflow.journal.lines import scan_accepted, scan_thrown_out
 from toolflow.journal.run_directory import PLAYED
 from toolflow.llm.chat import CallKey
 from toolflow.llm.prices import PICODOLLARS, Price, Prices
-from toolflow.rework import Replayed, Rework
+from toolflow.rework.replay import Replayed, Rework
 from toolflow.runtime.bus import Envelope
 from toolflow.runtime.events import (
     AssistantSpoke,

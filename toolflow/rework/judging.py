@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from toolflow.journal.lines import encode_line
 from toolflow.journal.run_directory import PLAYED
-from toolflow.rework import Replayed, Rework, Whole
+from toolflow.rework.replay import Replayed, Rework, Whole
 from toolflow.runtime.loop import run
 
 _WORTH_A_PROCESS: Final = 400

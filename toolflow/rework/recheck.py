@@ -13,8 +13,8 @@ from toolflow.dialogue.dialogue import dialogue_id
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.lines import Line, scan_accepted, scan_thrown_out
 from toolflow.journal.run_directory import PLAYED, RunDirectory
-from toolflow.judging import Judged, Standing, digest_of, judge_all, standing_of, worthwhile_processes
-from toolflow.rework import Rework
+from toolflow.rework.judging import Judged, Standing, digest_of, judge_all, standing_of, worthwhile_processes
+from toolflow.rework.replay import Rework
 
 _AT_A_TIME: Final = 32
 """Dialogues that a process judges before it reports."""
