@@ -28,9 +28,9 @@ from toolflow.catalog.tool import Tool
 from toolflow.graph.adjacency import make_adjacency
 from toolflow.graph.cache import CachingEncoder, cached_graph
 from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
-from toolflow.graph.fields import parameter_fields, return_fields
 from toolflow.graph.graph import ToolGraph, build_graph
-from toolflow.graph.sampling import GraphSampler, Sampler, UniformSampler
+from toolflow.graph.linking.fields import parameter_fields, return_fields
+from toolflow.graph.sampling.sampler import GraphSampler, Sampler, UniformSampler
 from toolflow.graph.scoring import read_gold, score_graph, tools_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -32,7 +32,7 @@ from toolflow.journal.replay import JournalledModel
 from toolflow.journal.salvage import mend
 from toolflow.journal.schema import CALL_COLUMNS, open_for_writing
 from toolflow.llm.chat import ChatModel, Completion, Request
-from toolflow.llm.concurrency import FixedConcurrency
+from toolflow.llm.concurrency.limit import FixedConcurrency
 from toolflow.runtime.loop import run
 
 RATE = 2_000  # calls a second

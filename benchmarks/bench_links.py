@@ -26,11 +26,11 @@ from benchmarks.fit_links import Prepared, fit, left_out, names_of, prepare, sco
 from benchmarks.link_catalogues import known_links
 from benchmarks.record import write
 from toolflow.catalog.tool import Tool
-from toolflow.graph import likelihood, likelihood_weights
 from toolflow.graph.encoder import Encoder, WordLlamaEncoder
-from toolflow.graph.field_table import Floats
 from toolflow.graph.graph import build_graph
-from toolflow.graph.link_table import LIKELY, RETURN_PARAMETER
+from toolflow.graph.linking import likelihood, likelihood_weights
+from toolflow.graph.linking.field_table import Floats
+from toolflow.graph.linking.link_table import LIKELY, RETURN_PARAMETER
 from toolflow.graph.scoring import DENSITIES, Gold, baselines, measure_pairs
 
 _LIKELY_DENSITY = 0.07

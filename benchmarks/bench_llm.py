@@ -27,18 +27,18 @@ import aiohttp
 
 from benchmarks.record import spread, write
 from toolflow.dialogue.message import Message
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.concurrency import Concurrency, FixedConcurrency
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint
-from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
 from toolflow.llm.hedge import Hedging
-from toolflow.llm.limits import RateLimits
 from toolflow.llm.providers.openai import OpenAIProvider
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, ReplicaStatistics, Router
 from toolflow.llm.testing import ScriptedProvider

@@ -25,7 +25,7 @@ from toolflow.clock import derive_random
 from toolflow.graph.encoder import WordLlamaEncoder
 from toolflow.graph.graph import ToolGraph, build_graph
 from toolflow.graph.link import ToolSet
-from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
+from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
 
 _TIMED_SETS = 10_000
 _JUDGED_SETS = 3_000

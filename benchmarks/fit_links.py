@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from benchmarks.link_catalogues import KnownLinks
 from toolflow.graph.encoder import Encoder
-from toolflow.graph.evidence import Evidence, one_side
-from toolflow.graph.field_table import Floats, Ints
-from toolflow.graph.fields import parameter_fields, return_fields
-from toolflow.graph.joining import Closeness
-from toolflow.graph.likelihood import best_parameters, uncrowded
+from toolflow.graph.linking.evidence import Evidence, one_side
+from toolflow.graph.linking.field_table import Floats, Ints
+from toolflow.graph.linking.fields import parameter_fields, return_fields
+from toolflow.graph.linking.joining import Closeness
+from toolflow.graph.linking.likelihood import best_parameters, uncrowded
 
 Weights = dict[str, float]
 
@@ -100,7 +100,7 @@ def prepare(known: KnownLinks, encoder: Encoder) -> Prepared:
 
 
 def scores(prepared: Prepared, weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """What :func:`toolflow.graph.likelihood.score_pairs` gives, of evidence that is at hand."""
+    """What :func:`toolflow.graph.linking.likelihood.score_pairs` gives, of evidence that is at hand."""
     best, _, consumers = _best(prepared, weights)
     score = np.zeros(prepared.possible.shape)
     score[:, consumers] = best

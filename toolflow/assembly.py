@@ -17,7 +17,7 @@ from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.config import RunConfig
 from toolflow.errors import UsageError
 from toolflow.folders import cache_folder
-from toolflow.graph.sampling import Sampler
+from toolflow.graph.sampling.sampler import Sampler
 from toolflow.journal.run_record import CATALOGUE, GRAPH, Inputs
 from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
 from toolflow.llm.connect import Connection
@@ -126,8 +126,8 @@ def _build_graph(config: RunConfig, catalogue: Catalogue, progress: GraphProgres
 
 
 def _graph_sampler(config: RunConfig, graph: ToolGraph) -> Sampler:
-    from toolflow.graph.sampling import GraphSampler, SizeRange  # noqa: PLC0415
-    from toolflow.graph.shapes import ShapeWeights  # noqa: PLC0415
+    from toolflow.graph.sampling.sampler import GraphSampler, SizeRange  # noqa: PLC0415
+    from toolflow.graph.sampling.shapes import ShapeWeights  # noqa: PLC0415
 
     settings = config.sampler
     return GraphSampler(
@@ -140,7 +140,7 @@ def _graph_sampler(config: RunConfig, graph: ToolGraph) -> Sampler:
 
 
 def _uniform_sampler(config: RunConfig, catalogue: Catalogue) -> Sampler:
-    from toolflow.graph.sampling import SizeRange, UniformSampler  # noqa: PLC0415
+    from toolflow.graph.sampling.sampler import SizeRange, UniformSampler  # noqa: PLC0415
 
     settings = config.sampler
     return UniformSampler(

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from toolflow.agents.cast import Troupe
 from toolflow.errors import LLMError, ToolFlowError, leaves
-from toolflow.graph.sampling import Sampler
+from toolflow.graph.sampling.sampler import Sampler
 from toolflow.journal.replay import JournalledModel, state_of
 from toolflow.journal.run_directory import PLAYED, Earlier, RunDirectory
 from toolflow.progress import Progress

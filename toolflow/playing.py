@@ -26,9 +26,9 @@ from toolflow.journal.run_directory import Earlier, RunDirectory
 from toolflow.journal.salvage import Salvage, mend
 from toolflow.llm.client import Client
 from toolflow.llm.connect import Connection, connect, make_router
-from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.hedge import Hedging
 from toolflow.llm.in_flight import InFlight
+from toolflow.llm.quota.estimate import TokenEstimator
 from toolflow.llm.retry import RetryPolicy
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot

@@ -8,10 +8,10 @@ from typing import Final
 
 from toolflow.config import RunConfig
 from toolflow.journal.calls import SqliteJournal
-from toolflow.llm.budget import Budget, BudgetBounds, Spent
+from toolflow.llm.budget.budget import Budget, BudgetBounds, Spent
+from toolflow.llm.budget.prices import PICODOLLARS, Prices
 from toolflow.llm.connect import Connection
-from toolflow.llm.estimate import TokenEstimator
-from toolflow.llm.prices import PICODOLLARS, Prices
+from toolflow.llm.quota.estimate import TokenEstimator
 
 BOUNDS: Final[Mapping[str, str]] = {
     "cost": "--max-cost",

@@ -11,7 +11,7 @@ from toolflow.clock import derive_random
 from toolflow.dialogue.dialogue import Dialogue, dialogue_id
 from toolflow.dialogue.scenario import Scenario, draw_scenario
 from toolflow.graph.link import ToolSet
-from toolflow.graph.sampling import Sampler
+from toolflow.graph.sampling.sampler import Sampler
 from toolflow.journal.run_directory import PLAYED
 from toolflow.quality.checks import CHECKS, judge
 from toolflow.runtime.bus import Bus

@@ -12,8 +12,7 @@ from toolflow.clock import Clock, derive_random, derive_seed, monotonic
 from toolflow.errors import FatalLLMError, LLMError, RateLimitedError, leaves
 from toolflow.llm.chat import Request
 from toolflow.llm.client import Client, Provider
-from toolflow.llm.gate import Gate
-from toolflow.llm.levels import (
+from toolflow.llm.concurrency.levels import (
     MOST_BETWEEN,
     MOST_FAILED,
     MOST_RATE_LIMITED,
@@ -23,6 +22,7 @@ from toolflow.llm.levels import (
     next_between,
     reason_to_stop,
 )
+from toolflow.llm.gate import Gate
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Router
 

@@ -16,7 +16,7 @@ import jsonschema_rs
 import pytest
 
 from toolflow.errors import UsageError
-from toolflow.llm.embedded import embedded_endpoint
+from toolflow.llm.embedded.endpoint import embedded_endpoint
 
 pytestmark = [
     pytest.mark.slow,

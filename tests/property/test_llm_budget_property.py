@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolflow.llm.budget import Budget, BudgetBounds, Reason, Spent
+from toolflow.llm.budget.budget import Budget, BudgetBounds, Reason, Spent
+from toolflow.llm.budget.ledger import Amount, Ledger
+from toolflow.llm.budget.prices import PICODOLLARS, Price, Prices
 from toolflow.llm.chat import CallKey, Request, Sampling, Usage
-from toolflow.llm.ledger import Amount, Ledger
-from toolflow.llm.prices import PICODOLLARS, Price, Prices
 from toolflow.runtime.testing import run_virtual
 
 PRICES = Prices({"m": Price(1.0, 1.0)})

@@ -27,19 +27,19 @@ from toolflow.errors import (
     RateLimitedError,
     ServerFailedError,
 )
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
-from toolflow.llm.budget import Budget, BudgetBounds
+from toolflow.llm.budget.budget import Budget, BudgetBounds
+from toolflow.llm.budget.prices import Prices
 from toolflow.llm.chat import CallKey, Completion, Request, Sampling, Usage
 from toolflow.llm.client import Client
-from toolflow.llm.concurrency import ConcurrencyLimit
-from toolflow.llm.estimate import TokenEstimator
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import ConcurrencyLimit
 from toolflow.llm.gate import Gate, Lease
 from toolflow.llm.hedge import Hedging
-from toolflow.llm.limits import RateLimits
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.prices import Prices
-from toolflow.llm.quota import Quota, Reservation
+from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota, Reservation
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, Router
 from toolflow.runtime.testing import VirtualTimeLoop, run_virtual

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from toolflow.errors import ConnectionFailedError, LLMError, PermanentLLMError, RateLimitedError
 from toolflow.llm.chat import Usage
-from toolflow.llm.limits import RateLimits, ReportedLimit
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.pacing import Pacing, Reservation
-from toolflow.llm.window import SLOTS_PER_SECOND, WINDOW, SlidingWindow
+from toolflow.llm.quota.limits import RateLimits, ReportedLimit
+from toolflow.llm.quota.pacing import Pacing, Reservation
+from toolflow.llm.quota.window import SLOTS_PER_SECOND, WINDOW, SlidingWindow
 
 
 @dataclass

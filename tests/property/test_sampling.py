@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.unit.graph.made_graph import make_graph
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import ToolSet
-from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
-from toolflow.graph.shapes import ShapeWeights
+from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
+from toolflow.graph.sampling.shapes import ShapeWeights
 
 
 @st.composite

@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from toolflow.errors import LLMError, RateLimitedError, ServerFailedError
-from toolflow.llm.adaptive import AdaptiveConcurrency
-from toolflow.llm.concurrency import Concurrency, Ended
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import Concurrency, Ended
 from toolflow.llm.outcome import Outcome
 
 Latency = Callable[[int, float, Random], float]

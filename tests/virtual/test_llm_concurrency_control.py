@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from tests.virtual.simulated_endpoint import Latency, Run, simulate_endpoint
-from toolflow.llm.adaptive import AdaptiveConcurrency
-from toolflow.llm.concurrency import FixedConcurrency
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import FixedConcurrency
 
 
 def steady(seconds: float) -> Latency:

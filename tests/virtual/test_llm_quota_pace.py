@@ -17,10 +17,10 @@ from toolflow.dialogue.message import Message
 from toolflow.errors import RateLimitedError
 from toolflow.llm.chat import CallKey, Request, Usage
 from toolflow.llm.gate import Gate
-from toolflow.llm.limits import RateLimits, ReportedLimit
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.pacing import Pacing, Reservation
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.limits import RateLimits, ReportedLimit
+from toolflow.llm.quota.pacing import Pacing, Reservation
+from toolflow.llm.quota.quota import Quota
 from toolflow.runtime.testing import run_virtual
 
 RPM, TPM = 3_000, 600_000

@@ -13,11 +13,11 @@ from toolflow.errors import ConnectionFailedError, RateLimitedError
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.client import Client
-from toolflow.llm.concurrency import FixedConcurrency
+from toolflow.llm.concurrency.limit import FixedConcurrency
 from toolflow.llm.gate import Gate
 from toolflow.llm.in_flight import InFlight
-from toolflow.llm.limits import RateLimits
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, Router
 from toolflow.llm.testing import ScriptedProvider

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toolflow.catalog.tool import Tool
     from toolflow.graph.encoder import Encoder
     from toolflow.graph.graph import ToolGraph
-    from toolflow.graph.links import Progress
+    from toolflow.graph.linking.links import Progress
 
 Tools = Annotated[
     list[str] | None,

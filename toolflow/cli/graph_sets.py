@@ -69,8 +69,8 @@ def sample(
     With --json, one object a line: its number, shape, tools, the links that join them, and distractors.
     """
     from toolflow.cli.graph_print import print_json, print_tool_set
-    from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
-    from toolflow.graph.shapes import ShapeWeights
+    from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
+    from toolflow.graph.sampling.shapes import ShapeWeights
 
     if shape is not None and sampler is SamplerKind.random:
         raise UsageError("random tool sets have no shape", hint="Leave out --shape or --sampler random.")
@@ -122,7 +122,7 @@ def plot(
     """
     from toolflow.graph.plot import neighbourhood, picture_of_set
     from toolflow.graph.plot_page import write_page
-    from toolflow.graph.sampling import GraphSampler
+    from toolflow.graph.sampling.sampler import GraphSampler
 
     if tool is not None and graph_file is None and Path(tool).is_file():
         graph_file, tool = Path(tool), None  # no tool was named, a graph was

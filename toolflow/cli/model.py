@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from toolflow.llm.model_files import KnownModel
+    from toolflow.llm.embedded.model_files import KnownModel
 
 app = typer.Typer(
     help="Fetch and list small real models that run on this machine, without a server or a key.\n\n"
@@ -29,8 +29,8 @@ def fetch(name: Name, *, as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from toolflow.llm.model_files import fetch as fetch_file
-    from toolflow.llm.model_files import known_model
+    from toolflow.llm.embedded.model_files import fetch as fetch_file
+    from toolflow.llm.embedded.model_files import known_model
 
     with Console(stderr=True).status("") as status:
         target = fetch_file(name, progress=lambda step: status.update(Text(step)))
@@ -51,7 +51,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
     Any other GGUF file works too: toolflow synth --model FILE.gguf
     """
-    from toolflow.llm.model_files import KNOWN_MODELS
+    from toolflow.llm.embedded.model_files import KNOWN_MODELS
 
     models = list(KNOWN_MODELS.values())
     if as_json:
@@ -66,7 +66,7 @@ def list_(*, as_json: AsJson = False) -> None:
 @app.command()
 def path(name: Name) -> None:
     """Print the path of a fetched model's file, and nothing else."""
-    from toolflow.llm.model_files import known_model, resolve_model
+    from toolflow.llm.embedded.model_files import known_model, resolve_model
 
     typer.echo(str(resolve_model(known_model(name).name)))
 

@@ -29,8 +29,8 @@ from toolflow.journal.calls import MemoryJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Completion, Request, Sampling
+from toolflow.llm.concurrency.levels import Level, Stop, calls_for, doubling, recommend
 from toolflow.llm.connect import REHEARSAL, Connection, connect
-from toolflow.llm.levels import Level, Stop, calls_for, doubling, recommend
 from toolflow.llm.providers.rehearsal import RehearsalProvider
 from toolflow.pipeline import Bounds, Synthesis
 from toolflow.progress import Progress

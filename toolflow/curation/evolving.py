@@ -23,7 +23,7 @@ from toolflow.curation.invented import (
     tool_format,
 )
 from toolflow.graph.encoder import Encoder, encode_texts
-from toolflow.graph.fields import Field, parameter_fields, return_fields, type_name
+from toolflow.graph.linking.fields import Field, parameter_fields, return_fields, type_name
 from toolflow.llm.chat import ResponseFormat
 
 _NEIGHBOURS: Final = 8

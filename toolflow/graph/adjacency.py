@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from toolflow.graph.field_table import Ints, starts
-from toolflow.graph.link_table import LinkTable
+from toolflow.graph.linking.field_table import Ints, starts
+from toolflow.graph.linking.link_table import LinkTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
-from toolflow.graph.links import Progress
+from toolflow.graph.linking.links import Progress
 
 _RULES: Final = 3
 """Raised whenever the same tools give other links: graphs of earlier rules are then not found."""

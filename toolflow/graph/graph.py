@@ -18,8 +18,8 @@ from toolflow.errors import GraphError
 from toolflow.graph.adjacency import Adjacency, make_adjacency
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.link import Link
-from toolflow.graph.link_table import KINDS, PARAMETER_PARAMETER, LinkTable, join_tables, no_links
-from toolflow.graph.links import Progress, find_links
+from toolflow.graph.linking.link_table import KINDS, PARAMETER_PARAMETER, LinkTable, join_tables, no_links
+from toolflow.graph.linking.links import Progress, find_links
 from toolflow.graph.statistics import GraphStatistics, measure
 from toolflow.graph.storage import StoredGraph, encode_graph, read_graph, write_graph
 

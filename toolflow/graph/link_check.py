@@ -18,9 +18,9 @@ import numpy as np
 
 from toolflow.catalog.tool import Tool
 from toolflow.clock import derive_seed
-from toolflow.graph.fields import Field, parameter_fields, return_fields, type_name
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Link
+from toolflow.graph.linking.fields import Field, parameter_fields, return_fields, type_name
 
 BANDS: Final = 5
 """Links are sampled from so many bands of weight, of equal width."""

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
 from toolflow.graph.encoder import Encoder, encode_texts
-from toolflow.graph.field_table import Floats
-from toolflow.graph.fields import Field, parameter_fields, return_fields
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link_table import RETURN_PARAMETER
+from toolflow.graph.linking.field_table import Floats
+from toolflow.graph.linking.fields import Field, parameter_fields, return_fields
+from toolflow.graph.linking.link_table import RETURN_PARAMETER
 
 DENSITIES: Final = (0.10, 0.05)
 GOLD_KINDS: Final = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from toolflow.graph.adjacency import Adjacency
 from toolflow.graph.link import LinkKind
-from toolflow.graph.link_table import KINDS, LinkTable
+from toolflow.graph.linking.link_table import KINDS, LinkTable
 
 _HUBS = 10
 

@@ -36,7 +36,7 @@ from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError, GraphError
 from toolflow.garbage import collection_paused
-from toolflow.graph.link_table import KINDS, LinkTable
+from toolflow.graph.linking.link_table import KINDS, LinkTable
 
 _FORMAT = "toolflow-graph"
 _VERSION = 1

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
-from toolflow.llm.limits import ReportedLimit
+from toolflow.llm.quota.limits import ReportedLimit
 
 ToolCallStyle = Literal["native", "json"]
 """How an endpoint lets a model call tools: by ``tools`` and ``tool_calls``, or by structured output."""

@@ -20,7 +20,7 @@ from toolflow.errors import (
     TransientLLMError,
 )
 from toolflow.llm.chat import Completion, Delivery, Request, Usage
-from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange
+from toolflow.llm.concurrency.limit import ConcurrencyLimit, LimitChange
 from toolflow.llm.gate import TurnedAwayError
 from toolflow.llm.hedge import Hedging, OvertakenError, Race, Result
 from toolflow.llm.outcome import Outcome

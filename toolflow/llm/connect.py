@@ -10,17 +10,17 @@ from typing import Final, NamedTuple
 
 from toolflow.config import RunConfig
 from toolflow.errors import TransientLLMError, UsageError
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
-from toolflow.llm.concurrency import Concurrency, FixedConcurrency
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import Concurrency, FixedConcurrency
 from toolflow.llm.endpoint import Endpoint, speaks, speaks_there
-from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
-from toolflow.llm.limits import RateLimits
 from toolflow.llm.live import LiveText
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota
 from toolflow.llm.router import Replica, Router
 
 REHEARSAL: Final = "rehearsal"
@@ -92,7 +92,7 @@ async def connect(
             yield connection
         return
     if not config.endpoints and config.model is not None:
-        from toolflow.llm.model_files import resolve_model  # noqa: PLC0415  an extra's room
+        from toolflow.llm.embedded.model_files import resolve_model  # noqa: PLC0415  an extra's room
 
         path = resolve_model(config.model)
         if path is not None:
@@ -111,7 +111,7 @@ async def connect(
 
 @asynccontextmanager
 async def _embedded(config: RunConfig, name: str, path: Path) -> AsyncGenerator[Connection]:
-    from toolflow.llm.embedded import embedded_endpoint  # noqa: PLC0415  an extra's room
+    from toolflow.llm.embedded.endpoint import embedded_endpoint  # noqa: PLC0415  an extra's room
 
     most = _EMBEDDED_SLOTS if config.max_concurrency == "auto" else config.max_concurrency
     slots = min(most, _EMBEDDED_SLOTS)

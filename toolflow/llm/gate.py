@@ -19,10 +19,10 @@ from typing import Final, Literal, Protocol
 
 from toolflow.clock import Clock, monotonic
 from toolflow.errors import RateLimitedError
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.breaker import Breaker
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import (
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import (
     MOST,
     Concurrency,
     ConcurrencyLimit,
@@ -31,7 +31,7 @@ from toolflow.llm.concurrency import (
     LimitChange,
 )
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.quota import Quota, Reservation
+from toolflow.llm.quota.quota import Quota, Reservation
 
 _NEARLY_ALL: Final = 0.75
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from toolflow.errors import LLMError
 from toolflow.llm.chat import Usage
-from toolflow.llm.limits import ReportedLimit
+from toolflow.llm.quota.limits import ReportedLimit
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from toolflow.clock import Clock, derive_seed, monotonic
 from toolflow.llm.breaker import AMONG_SEVERAL, Breaker, State
 from toolflow.llm.chat import Request
-from toolflow.llm.concurrency import ConcurrencyLimit, LimitChange, checked
+from toolflow.llm.concurrency.limit import ConcurrencyLimit, LimitChange, checked
 from toolflow.llm.gate import Gate, Holdup
 
 if TYPE_CHECKING:

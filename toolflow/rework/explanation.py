@@ -16,8 +16,8 @@ from toolflow.errors import JournalDamagedError, RunDirectoryError, UsageError
 from toolflow.journal.bodies import JournalledCall
 from toolflow.journal.lines import scan_accepted, scan_thrown_out
 from toolflow.journal.run_directory import PLAYED
+from toolflow.llm.budget.prices import PICODOLLARS, Price, Prices
 from toolflow.llm.chat import CallKey
-from toolflow.llm.prices import PICODOLLARS, Price, Prices
 from toolflow.rework.replay import Replayed, Rework
 from toolflow.runtime.bus import Envelope
 from toolflow.runtime.events import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.embedded.tiny_wheel import CONTENT, MEMBER
-from toolflow.llm.model_files import KNOWN_MODELS, KnownModel
+from toolflow.llm.embedded.model_files import KNOWN_MODELS, KnownModel
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.unit.embedded.tiny_wheel import CONTENT, write_wheel
 from toolflow.cli.model import app
 from toolflow.errors import UsageError
-from toolflow.llm.model_files import KnownModel
+from toolflow.llm.embedded.model_files import KnownModel
 
 
 def run(*arguments: str) -> str:

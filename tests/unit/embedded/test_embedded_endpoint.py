@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from toolflow.errors import ToolFlowError, UsageError
-from toolflow.llm.embedded import EmbeddedEndpoint, embedded_endpoint
+from toolflow.llm.embedded.endpoint import EmbeddedEndpoint, embedded_endpoint
 
 StandIn = Callable[[str], Path]
 
@@ -141,7 +141,7 @@ def test_goes_with_a_parent_that_is_killed(stand_in: StandIn) -> None:
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from toolflow.llm.embedded import embedded_endpoint\n"
+        "from toolflow.llm.embedded.endpoint import embedded_endpoint\n"
         "async def main():\n"
         "    async with embedded_endpoint(Path(sys.argv[1])) as endpoint:\n"
         "        print(endpoint.base_url, flush=True)\n"

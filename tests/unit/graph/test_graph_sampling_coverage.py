@@ -6,8 +6,8 @@ from collections import Counter
 
 from tests.unit.graph.made_graph import make_graph
 from toolflow.graph.graph import ToolGraph
-from toolflow.graph.link_finder import LinkFinder
-from toolflow.graph.sampling import GraphSampler, SizeRange
+from toolflow.graph.sampling.link_finder import LinkFinder
+from toolflow.graph.sampling.sampler import GraphSampler, SizeRange
 
 
 def popular_tools(tools: int) -> ToolGraph:

@@ -10,8 +10,8 @@ from tests.unit.graph.word_encoder import make_tool
 from toolflow.errors import GraphError
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Shape, ToolSet
-from toolflow.graph.sampling import GraphSampler, SizeRange
-from toolflow.graph.shapes import ShapeWeights
+from toolflow.graph.sampling.sampler import GraphSampler, SizeRange
+from toolflow.graph.sampling.shapes import ShapeWeights
 
 # A row p → q → r → s, a producer with three consumers, a consumer with three producers.
 READERS = ("reader x", "reader y", "reader z")

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.graph.made_graph import make_clique
 from tests.unit.graph.word_encoder import TEXT, make_tool
-from toolflow.graph.sampling import GraphSampler, SizeRange
-from toolflow.graph.twins import twin_groups
+from toolflow.graph.sampling.sampler import GraphSampler, SizeRange
+from toolflow.graph.sampling.twins import twin_groups
 
 
 def are_twins(*names: str, descriptions: tuple[str, ...] = ("", "")) -> bool:

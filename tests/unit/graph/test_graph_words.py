@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolflow.graph.words import normal_words, singular, split_identifier
+from toolflow.graph.linking.words import normal_words, singular, split_identifier
 
 
 @pytest.mark.parametrize(

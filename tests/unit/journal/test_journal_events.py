@@ -10,7 +10,7 @@ from toolflow.journal.events import RunEvents
 from toolflow.journal.replay import JournalledModel
 from toolflow.llm.chat import Completion, Request
 from toolflow.llm.client import ClientStatistics
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency.limit import LimitChange
 from toolflow.llm.router import ReplicaStatistics
 from toolflow.runtime.testing import run_virtual
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from toolflow.errors import UsageError
-from toolflow.llm.budget import Budget, BudgetBounds, Reason, Spending, Spent
+from toolflow.llm.budget.budget import Budget, BudgetBounds, Reason, Spending, Spent
+from toolflow.llm.budget.headroom import Headroom
+from toolflow.llm.budget.ledger import Overshoot
+from toolflow.llm.budget.prices import Price, Prices
 from toolflow.llm.chat import CallKey, Request, Sampling, Usage
-from toolflow.llm.headroom import Headroom
-from toolflow.llm.ledger import Overshoot
-from toolflow.llm.prices import Price, Prices
 from toolflow.runtime.testing import DeadlockError, run_virtual
 
 PRICES = Prices({"m": Price(1.0, 1.0), "dear": Price(10.0, 10.0), "free": Price(0.0, 0.0)})

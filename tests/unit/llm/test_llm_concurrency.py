@@ -11,8 +11,8 @@ from toolflow.errors import (
     RateLimitedError,
     UsageError,
 )
-from toolflow.llm.adaptive import AdaptiveConcurrency
-from toolflow.llm.concurrency import Concurrency, Ended, FixedConcurrency, LimitChange
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
+from toolflow.llm.concurrency.limit import Concurrency, Ended, FixedConcurrency, LimitChange
 from toolflow.llm.outcome import Outcome
 
 REFUSED = RateLimitedError("429", retry_after=1000.0)

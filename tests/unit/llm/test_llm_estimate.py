@@ -8,9 +8,9 @@ import pytest
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
-from toolflow.llm import estimate as module
 from toolflow.llm.chat import CallKey, Request, ResponseFormat, Sampling, Usage
-from toolflow.llm.estimate import TokenEstimator, length_of
+from toolflow.llm.quota import estimate as module
+from toolflow.llm.quota.estimate import TokenEstimator, length_of
 
 
 def request_of(text: str, role: str = "user", model: str = "m", **rest: object) -> Request:

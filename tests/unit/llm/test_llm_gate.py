@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolflow.errors import RateLimitedError, UsageError
-from toolflow.llm.adaptive import AdaptiveConcurrency
 from toolflow.llm.chat import CallKey, Request
+from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
 from toolflow.llm.gate import Gate, GateStatistics
-from toolflow.llm.limits import RateLimits
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota
 from toolflow.runtime.testing import run_virtual
 
 Operation = tuple[str, int]

@@ -8,15 +8,15 @@ import pytest
 
 from toolflow.dialogue.message import Message
 from toolflow.errors import LLMError, ServerFailedError, UsageError
-from toolflow.llm.budget import Budget, BudgetBounds
+from toolflow.llm.budget.budget import Budget, BudgetBounds
+from toolflow.llm.budget.prices import Prices
 from toolflow.llm.chat import CallKey, Completion, Request, Sampling, Usage
 from toolflow.llm.client import Client
-from toolflow.llm.estimate import TokenEstimator
 from toolflow.llm.gate import Gate
 from toolflow.llm.hedge import Hedging
-from toolflow.llm.limits import RateLimits
-from toolflow.llm.prices import Prices
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.quota.limits import RateLimits
+from toolflow.llm.quota.quota import Quota
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, Router
 from toolflow.runtime.testing import run_virtual

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolflow.errors import UsageError
+from toolflow.llm.budget.prices import PICODOLLARS, LongPrompt, Price, Prices
 from toolflow.llm.chat import Usage
-from toolflow.llm.prices import PICODOLLARS, LongPrompt, Price, Prices
 
 REHEARSAL = "rehearsal"
 MILLION = Usage(1_000_000, 1_000_000)

@@ -17,11 +17,11 @@ from toolflow.errors import (
     UsageError,
 )
 from toolflow.llm.chat import CallKey, Request, Usage
-from toolflow.llm.estimate import TokenEstimator
-from toolflow.llm.limits import LimitInForce, RateLimits, ReportedLimit
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.pacing import Pacing
-from toolflow.llm.quota import Quota
+from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.quota.limits import LimitInForce, RateLimits, ReportedLimit
+from toolflow.llm.quota.pacing import Pacing
+from toolflow.llm.quota.quota import Quota
 
 COST = Usage(60, 40)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from toolflow.llm.limits import ReportedLimit
 from toolflow.llm.providers.rate_headers import _MARKS, read_limits, reset_wait
+from toolflow.llm.quota.limits import ReportedLimit
 
 DATE = {"Date": "Tue, 24 Nov 2026 12:00:00 GMT"}
 NOON = 1_795_521_600

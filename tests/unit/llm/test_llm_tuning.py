@@ -11,7 +11,7 @@ import pytest
 from toolflow.dialogue.message import Message
 from toolflow.errors import AuthenticationError, RateLimitedError, ServerFailedError
 from toolflow.llm.chat import CallKey, Completion, Request
-from toolflow.llm.levels import Level, Stop, doubling, recommend
+from toolflow.llm.concurrency.levels import Level, Stop, doubling, recommend
 from toolflow.llm.testing import ScriptedProvider
 from toolflow.runtime.testing import run_virtual
 from toolflow.tuning import Tuning

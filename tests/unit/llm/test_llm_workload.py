@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from toolflow.llm.search import PeakSearch, compare
-from toolflow.llm.workload import Answered, Measurement, Workload
+from toolflow.llm.concurrency.search import PeakSearch, compare
+from toolflow.llm.concurrency.workload import Answered, Measurement, Workload
 
 USUAL = {"planner": (1.0, 0.02), "user": (0.5, 0.0), "tool": (0.2, 0.01)}
 TOKENS = {"planner": 400, "user": 30, "tool": 120}

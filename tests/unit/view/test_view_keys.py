@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import ConsoleDimensions
 
 from tests.unit.view.view_samples import HOSTILE, drawn, follow, hotel_events, take_calls, take_snapshot
-from toolflow.llm.concurrency import LimitChange
+from toolflow.llm.concurrency.limit import LimitChange
 from toolflow.text import printable
 from toolflow.view.figures import Rates
 from toolflow.view.focus import Focus

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import Final, NamedTuple
 
-from toolflow.llm.limits import LimitKind, ReportedLimit
+from toolflow.llm.quota.limits import LimitKind, ReportedLimit
 
 _MARKS: Final = (
     "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens",

@@ -1,0 +1,1 @@
+"""From tools to links: which fields join which tools, and how surely."""

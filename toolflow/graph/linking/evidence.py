@@ -1,0 +1,255 @@
+"""What tells that one tool feeds another: the evidence that the link weights of small catalogues add up.
+
+Most of it is about a producer and one parameter: can this tool give what that parameter asks for? The rest is
+about two tools. :mod:`toolflow.graph.linking.likelihood` adds it up.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolflow.catalog.tool import Tool
+from toolflow.graph.encoder import Encoder, encode_texts
+from toolflow.graph.linking.field_table import Floats, Ints
+from toolflow.graph.linking.fields import ANY_TYPE, Field
+from toolflow.graph.linking.joining import Closeness
+from toolflow.graph.linking.naming import own_names, subjects
+from toolflow.graph.linking.vocabulary import (
+    BOILERPLATE,
+    CHANGING,
+    CREDENTIALS,
+    GIVING,
+    LOCAL,
+    NAMELESS,
+    PREPOSITIONS,
+    VERBS,
+    Name,
+)
+from toolflow.graph.linking.words import normal_words, split_identifier
+
+LEAST_COSINE: Final = -0.2
+"""Texts less alike than that tell no more by it; fields that cannot join count as that unlike."""
+
+_BOILERPLATE = 0.6
+_LONGEST_TEXT = 400
+_VERB_WITHIN = 3
+_SUBJECTS = 2
+_SAYS_RESULT = re.compile(
+    r"\b(?:returns?|retrieves?|gives?|gets?|including|outputs?|lists?|finds?)\b(.*?)(?:\.|$)", re.IGNORECASE
+)
+
+
+class Side(NamedTuple):
+    """The fields of one side of all tools, tool by tool."""
+
+    fields: Sequence[Field]
+    tool: Ints
+
+
+def one_side(fields_of_tools: Sequence[Sequence[Field]]) -> Side:
+    """The fields of all tools as one list."""
+    counts = [len(fields) for fields in fields_of_tools]
+    tool = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return Side([field for fields in fields_of_tools for field in fields], tool)
+
+
+class Evidence:
+    """What tells which tools of a catalogue feed which parameters and tools.
+
+    Matrices come one at a time, as in a catalogue of 1,500 tools each may take 100 MB.
+
+    Args:
+        tools: The catalogue.
+        parameters: Their parameters; at least one.
+        returns: Their returns.
+        closeness: How close the tools are.
+        encoder: Encodes the fields.
+
+    Attributes:
+        given: Index of the producer's field that is likest each parameter, -1 where none can join, shape
+            (tools, parameters).
+        named: 1 where that field goes by the parameter's name, shape (tools, parameters).
+        alike: How alike both are, a cosine, shape (tools, parameters).
+        known: 1 where a tool takes a parameter of that name itself, shape (tools, parameters).
+        untold: Where no field tells what a tool gives, shape (tools,).
+        plain: Where a parameter is boilerplate, shape (parameters,).
+    """
+
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        parameters: Side,
+        returns: Side,
+        closeness: Closeness,
+        encoder: Encoder,
+    ) -> None:
+        self._tools, self._parameters, self._closeness = tools, parameters, closeness
+        self._taken = [own_names(field)[0] for field in parameters.fields]
+        self._about = [subjects(tool.name)[:_SUBJECTS] for tool in tools]
+        self._encoder = encoder
+        self._vectors = encode_texts(encoder, _texts(parameters.fields, self._taken))
+        given_names = [own_names(field)[0] for field in returns.fields]
+        self.known: Floats = self._takes()
+        self.plain: NDArray[np.bool_] = np.array([name in BOILERPLATE for name in self._taken])
+        self.given, self.alike = self._likest(returns, given_names)
+        self.named: Floats = self._same_name(returns, given_names)
+        telling = {
+            tool
+            for name, tool in zip(given_names, returns.tool.tolist(), strict=True)
+            if name not in BOILERPLATE
+        }
+        self.untold: NDArray[np.bool_] = ~np.isin(np.arange(len(tools)), sorted(telling))
+
+    def of_parameters(self) -> Iterator[tuple[str, Floats]]:
+        """What tells that a tool gives what a parameter asks for: names and matrices (tools, parameters)."""
+        yield "alike", self.alike
+        yield "named", self.named
+        # What it takes itself, its caller knew before.
+        yield "taken too", self.known
+        told = encode_texts(self._encoder, [_result_text(tool) for tool in self._tools])
+        yield "told", np.maximum(told @ self._vectors.T, LEAST_COSINE)
+        yield "about", self._words_in([_content(tool.name) for tool in self._tools])
+
+    def of_tools(self) -> Iterator[tuple[str, Floats]]:
+        """What tells that a tool feeds another one: names and matrices (tools, tools)."""
+        count = len(self._tools)
+        yield "close", np.maximum(self._closeness.cosines(0, count), LEAST_COSINE)
+        yield "category", _same_category(self._closeness.category)
+        changes = np.array([_changes(tool) for tool in self._tools], dtype=np.float32)
+        yield "producer changes", np.repeat(changes[:, None], count, axis=1)
+
+    def _likest(self, returns: Side, names: Sequence[Name]) -> tuple[Ints, Floats]:
+        shape = len(self._tools), len(self._taken)
+        given, alike = np.full(shape, -1, dtype=np.int32), np.full(shape, LEAST_COSINE, dtype=np.float32)
+        if not returns.fields:
+            return given, alike
+        vectors = encode_texts(self._encoder, _texts(returns.fields, names))
+        plain = np.array([_BOILERPLATE if name in BOILERPLATE else 1.0 for name in names], dtype=np.float32)
+        types, taken_types = _types(returns.fields), _types(self._parameters.fields)
+        starts = np.searchsorted(returns.tool, np.arange(len(self._tools) + 1))
+        for tool in np.unique(returns.tool).tolist():
+            mine = slice(starts[tool], starts[tool + 1])
+            cosines = vectors[mine] @ self._vectors.T
+            cosines *= np.where(self.plain[None, :], np.float32(_BOILERPLATE), plain[mine, None])
+            cosines[(types[mine, None] & taken_types[None, :]) == 0] = -1
+            likest = cosines.argmax(axis=0)
+            best = np.take_along_axis(cosines, likest[None, :], axis=0)[0]
+            possible = best > LEAST_COSINE
+            given[tool, possible] = starts[tool] + likest[possible]
+            alike[tool, possible] = best[possible]
+        return given, alike
+
+    def _same_name(self, returns: Side, names: Sequence[Name]) -> Floats:
+        """Where a tool has a field of a parameter's name; a bare ``id`` is that of what its tool is about."""
+        givers: dict[Name, list[tuple[int, int]]] = defaultdict(list)
+        for index, (name, tool) in enumerate(zip(names, returns.tool.tolist(), strict=True)):
+            for full in self._full_names(name, tool):
+                givers[full].append((tool, index))
+        same = np.zeros(self.alike.shape, dtype=np.float32)
+        for column, (name, tool) in enumerate(zip(self._taken, self._parameters.tool.tolist(), strict=True)):
+            types = self._parameters.fields[column].types or ANY_TYPE
+            for full in self._full_names(name, tool):
+                for producer, index in givers.get(full, ()):
+                    fits = (returns.fields[index].types or ANY_TYPE) & types
+                    # Credentials are given by what logs in, and repeated by everything else.
+                    repeats = name in BOILERPLATE and (
+                        name not in CREDENTIALS or self.known[producer, column] > 0
+                    )
+                    if fits and not repeats and not same[producer, column]:
+                        same[producer, column] = 1
+                        self.given[producer, column] = index
+        return same
+
+    def _full_names(self, name: Name, tool: int) -> Iterable[Name]:
+        if len(name) == 1 and name[0] in NAMELESS:
+            return [(subject, *name) for subject in self._about[tool]]
+        return [name]
+
+    def _takes(self) -> Floats:
+        """Where a tool takes a parameter of that name itself."""
+        takers: dict[Name, list[int]] = defaultdict(list)
+        for name, tool in zip(self._taken, self._parameters.tool.tolist(), strict=True):
+            takers[name].append(tool)
+        takes = np.zeros((len(self._tools), len(self._taken)), dtype=np.float32)
+        for column, name in enumerate(self._taken):
+            takes[takers[name], column] = 1
+        return takes
+
+    def _words_in(self, words_of_tools: Sequence[set[str]]) -> Floats:
+        """How much of a parameter's name is among the words of a tool, rare words counting more."""
+        count = len(words_of_tools)
+        having: dict[str, list[int]] = defaultdict(list)
+        for tool, words in enumerate(words_of_tools):
+            for word in words:
+                having[word].append(tool)
+        known: dict[frozenset[str], Floats] = {}
+        told = np.zeros((count, len(self._taken)), dtype=np.float32)
+        for column, (name, tool) in enumerate(zip(self._taken, self._parameters.tool.tolist(), strict=True)):
+            asked: frozenset[str] = frozenset(name) - LOCAL - NAMELESS
+            if not asked and len(name) == 1:
+                asked = frozenset(self._about[tool])
+            if asked not in known:
+                rare = {
+                    word: math.log((count + 1) / max(1, len(having.get(word, ())))) for word in sorted(asked)
+                }
+                part = np.zeros(count, dtype=np.float32)
+                for word, weight in rare.items():
+                    part[having.get(word, [])] += np.float32(weight / sum(rare.values()))
+                known[asked] = part
+            told[:, column] = known[asked]
+        return told
+
+
+def _texts(fields: Sequence[Field], names: Sequence[Name]) -> list[str]:
+    return [
+        f"{' '.join(name)}: {field.description}" if field.description else " ".join(name)
+        for field, name in zip(fields, names, strict=True)
+    ]
+
+
+def _types(fields: Sequence[Field]) -> NDArray[np.uint8]:
+    return np.array([field.types or ANY_TYPE for field in fields], dtype=np.uint8)
+
+
+def _result_text(tool: Tool) -> str:
+    """What the documentation says a tool returns; all it says where it does not tell that."""
+    schema = tool.returns or {}
+    described = schema.get("description")
+    native = schema.get("x-native-type")
+    said = _SAYS_RESULT.search(tool.description[:_LONGEST_TEXT])
+    texts = [
+        described if isinstance(described, str) else "",
+        " ".join(split_identifier(native)) if isinstance(native, str) else "",
+        said[1] if said else "",
+    ]
+    text = " ".join(text for text in texts if text)[:_LONGEST_TEXT]
+    return text or f"{' '.join(split_identifier(tool.name))}: {tool.description[:_LONGEST_TEXT]}"
+
+
+def _content(name: str) -> set[str]:
+    """The words of a tool's name that say what it is about."""
+    return {word for word in normal_words(name) if word not in VERBS and word not in PREPOSITIONS}
+
+
+def _changes(tool: Tool) -> bool:
+    """Whether a tool changes or removes something rather than gives it."""
+    words = split_identifier(tool.name)
+    said = [word.rstrip("s") for word in split_identifier(tool.description[:_LONGEST_TEXT])[:_VERB_WITHIN]]
+    verb = next((word for word in (*words, *said) if word in CHANGING or word in GIVING), None)
+    return verb in CHANGING
+
+
+def _same_category(category: Ints) -> Floats:
+    """1 less the share of the catalogue that a shared category has; 0 where none is shared."""
+    known = category >= 0
+    share = np.bincount(category[known], minlength=1) / len(category)
+    same = (category[:, None] == category[None, :]) & known[:, None]
+    same_category: Floats = np.where(same, 1 - share[category][None, :], 0).astype(np.float32)
+    return same_category

@@ -1,0 +1,1 @@
+"""Draws tool sets from a tool graph."""

@@ -1,0 +1,1 @@
+"""A small real model beside the run, through llama.cpp (an extra)."""
