@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -35,7 +39,6 @@ def replay(
     model is asked.
     """
     import asyncio
-    import sys
 
     from rich.console import Console
     from rich.text import Text
@@ -51,17 +54,18 @@ def replay(
     console = Console()
     waiting = not show_all and console.is_terminal and sys.stdin.isatty()
     last: JournalledCall | None = None
-    for number, step in enumerate(steps, 1):
-        console.print(render_step(step, number, len(steps)))
-        if isinstance(step, JournalledCall):
-            last = step
-            if prompts:
-                console.print(render_exchange(step))
-        if waiting and number < len(steps):
-            wanted = _ask(console, last)
-            if wanted == "end":
-                return
-            waiting = wanted == "next"
+    with _keys_at_once() if waiting else nullcontext():
+        for number, step in enumerate(steps, 1):
+            console.print(render_step(step, number, len(steps)))
+            if isinstance(step, JournalledCall):
+                last = step
+                if prompts:
+                    console.print(render_exchange(step))
+            if waiting and number < len(steps):
+                wanted = _ask(console, last)
+                if wanted == "end":
+                    return
+                waiting = wanted == "next"
     if end:
         console.print(Text(f"It goes no further: {printable(end)}", "yellow"))
 
@@ -85,18 +89,23 @@ def _ask(console: Console, last: JournalledCall | None) -> Literal["next", "all"
 
 
 def _key() -> str:
-    """The next key, without waiting for the end of the line where the terminal lets us."""
-    import sys
+    """The next key."""
+    return os.read(sys.stdin.fileno(), 1).decode("ascii", "replace") or "q"
 
+
+@contextmanager
+def _keys_at_once() -> Generator[None]:
+    """Have keys without waiting for the end of the line, where the terminal lets us; none is lost."""
     try:
         import termios
         import tty
     except ImportError:  # not on this platform
-        return (sys.stdin.readline() or "q")[0]
+        yield
+        return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     try:
-        tty.setcbreak(terminal)
-        return sys.stdin.read(1) or "q"
+        tty.setcbreak(terminal, termios.TCSANOW)
+        yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
