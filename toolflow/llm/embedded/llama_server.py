@@ -1,8 +1,8 @@
 """llama.cpp's server as a process of its own; :mod:`toolflow.llm.embedded.endpoint` starts and ends it.
 
 Run as ``python -m toolflow.llm.embedded.llama_server MODEL NAME SLOTS CONTEXT_PER_SLOT``. It prints its
-address when the model is loaded, writes errors to its standard error, and ends when its standard input does: so it goes
-with its parent, however that went.
+address when the model is loaded, writes errors to its standard error, and ends when its standard input does:
+so it goes with its parent, however that went.
 """
 
 from __future__ import annotations
