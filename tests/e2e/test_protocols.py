@@ -61,7 +61,7 @@ def test_every_protocol_gives_the_same_data_set(command: Command, server: str, t
         assert done.returncode == 0, done.stderr
         assert KEY not in done.stdout + done.stderr
         assert TOKEN not in done.stdout + done.stderr
-        for file in run.iterdir():
+        for file in filter(Path.is_file, run.rglob("*")):
             content = file.read_bytes()
             assert KEY.encode() not in content, file
             assert TOKEN.encode() not in content, file

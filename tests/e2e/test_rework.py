@@ -109,7 +109,7 @@ def test_a_stricter_check_throws_out_and_the_run_is_refilled(
     command: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def short(trajectory: Any, _tools: Any) -> Any:
-        if len(trajectory.messages) > 24:
+        if trajectory.ended == "completed" and len(trajectory.messages) > 24:
             yield 24, "it goes on and on"
 
     first = lines(run / "dialogues.jsonl")

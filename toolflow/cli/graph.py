@@ -19,6 +19,7 @@ from toolflow.cli.graph_origin import (
     SkipInvalid,
     Threshold,
     Tools,
+    WithTool,
     facts,
 )
 from toolflow.cli.graph_sets import plot, sample
@@ -46,6 +47,7 @@ def build(
     tools: Tools = None,
     threshold: Threshold = None,
     encoder: EncoderName = None,
+    with_tool: WithTool = False,
     limit_tools: LimitTools = None,
     skip_invalid: SkipInvalid = False,
     no_cache: NoCache = False,
@@ -54,7 +56,7 @@ def build(
     """Build the tool graph of catalogues and write it to a file."""
     from toolflow.cli.graph_print import print_json
 
-    graph = Origin(None, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = Origin(None, tools, threshold, limit_tools, skip_invalid, encoder, no_cache, with_tool).graph()
     graph.save(output)
     statistics = graph.statistics()
     if as_json:
@@ -187,6 +189,7 @@ def score(
     ] = False,
     threshold: Threshold = None,
     encoder: EncoderName = None,
+    with_tool: WithTool = False,
     limit_tools: LimitTools = None,
     skip_invalid: SkipInvalid = False,
     no_cache: NoCache = False,
@@ -199,7 +202,7 @@ def score(
     from toolflow.curation.encoders import make_encoder
     from toolflow.graph.scoring import calibrate, read_gold, score_graph, tools_of
 
-    origin = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache)
+    origin = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache, with_tool)
     coder = make_encoder(encoder, os.environ)
     if among_gold and graph_file is None:
         graph = origin.built(tools_of(gold, origin.catalogue()), coder)

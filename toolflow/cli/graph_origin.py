@@ -47,8 +47,15 @@ EncoderName = Annotated[
     typer.Option(
         metavar="NAME",
         help="What encodes the fields: wordllama; st:MODEL of sentence-transformers; or the URL of an "
-        "OpenAI-compatible endpoint, URL#MODEL. Give all but wordllama a --threshold of their own.",
+        "OpenAI-compatible endpoint, URL#MODEL, which wants a --threshold of its own.",
         show_default="wordllama",
+    ),
+]
+WithTool = Annotated[
+    bool,
+    typer.Option(
+        "--with-tool",
+        help="Encode each field with the name of its tool: fields of unlike tools are then less alike.",
     ),
 ]
 NoCache = Annotated[
@@ -74,6 +81,7 @@ class Origin:
     skip_invalid: bool
     encoder: str | None = None
     no_cache: bool = False
+    with_tool: bool = False
 
     def graph(self) -> ToolGraph:
         import os
@@ -83,12 +91,12 @@ class Origin:
 
         if self.file is None:
             return self.built(self.catalogue(), make_encoder(self.encoder, os.environ))
-        options = (self.tools, self.encoder, self.skip_invalid)
+        options = (self.tools, self.encoder, self.skip_invalid, self.with_tool)
         if any(options) or self.threshold is not None or self.limit_tools is not None:
             raise UsageError(
                 "a graph file and options of building one were both given",
-                hint="Leave out --tools, --encoder, --threshold, --limit-tools and --skip-invalid, "
-                "or the graph file.",
+                hint="Leave out --tools, --encoder, --threshold, --with-tool, --limit-tools and "
+                "--skip-invalid, or the graph file.",
             )
         return ToolGraph.load(self.file)
 
@@ -98,7 +106,14 @@ class Origin:
 
         folder = None if self.no_cache else cache_folder()
         with graph_progress() as progress:
-            return cached_graph(catalogue, encoder, folder, threshold=self.threshold, progress=progress)
+            return cached_graph(
+                catalogue,
+                encoder,
+                folder,
+                threshold=self.threshold,
+                with_tool=self.with_tool,
+                progress=progress,
+            )
 
     def catalogue(self) -> Sequence[Tool]:
         from toolflow.catalog.load import load_catalogue, load_sample

@@ -39,6 +39,7 @@ def cached_graph(
     folder: Path | None,
     *,
     threshold: float | None = None,
+    with_tool: bool = False,
     progress: Progress | None = None,
 ) -> ToolGraph:
     """The graph of a catalogue: from the cache if it is there, else built and kept.
@@ -48,6 +49,7 @@ def cached_graph(
         encoder: Says how alike texts are; texts that it encoded before are not encoded again.
         folder: The cache folder, made if need be; None builds without it.
         threshold: Cosine from which texts mean the same; the encoder's own if None.
+        with_tool: Encode each field with the name of its tool.
         progress: Called as the work goes on.
 
     Raises:
@@ -55,17 +57,17 @@ def cached_graph(
         GraphError: The threshold is out of range, or the encoder broke its contract.
     """
     if folder is None:
-        return build_graph(catalogue, encoder, threshold=threshold, progress=progress)
+        return build_graph(catalogue, encoder, threshold=threshold, with_tool=with_tool, progress=progress)
     known = Catalogue(tuple(catalogue))
     tau = encoder.threshold if threshold is None else threshold
-    key = repr((_RULES, known.content_hash, encoder.name, tau))
+    key = repr((_RULES, known.content_hash, encoder.name, tau, with_tool))
     path = folder / "graphs" / f"{hashlib.sha256(key.encode()).hexdigest()}.graph"
     with suppress(GraphError):
         graph = ToolGraph.load(path, known)
         if graph.content_hash == known.content_hash:
             return graph
     remembering = CachingEncoder(encoder, folder)
-    graph = build_graph(known, remembering, threshold=threshold, progress=progress)
+    graph = build_graph(known, remembering, threshold=threshold, with_tool=with_tool, progress=progress)
     with suppress(GraphError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         graph.save(path)

@@ -206,6 +206,7 @@ def build_graph(
     encoder: Encoder,
     *,
     threshold: float | None = None,
+    with_tool: bool = False,
     progress: Progress | None = None,
 ) -> ToolGraph:
     """Find which tools of a catalogue belong together.
@@ -215,6 +216,7 @@ def build_graph(
         encoder: Says how alike texts are.
         threshold: Cosine from which texts mean the same, in [0, 1); the encoder's own if None. A higher one
             gives fewer and surer links.
+        with_tool: Encode each field with the name of its tool.
         progress: Called with the stage of the work, how much of it is done, and of how much.
 
     Raises:
@@ -230,8 +232,10 @@ def build_graph(
         )
     tools = tuple(catalogue)
     content_hash = Catalogue(tools).content_hash
-    table, candidates = find_links(tools, encoder, threshold, progress or _silent).split()
-    return ToolGraph(tools, table, content_hash, encoder.name, threshold, candidates)
+    links = find_links(tools, encoder, threshold, progress or _silent, with_tool=with_tool)
+    table, candidates = links.split()
+    name = f"{encoder.name}, with tools" if with_tool else encoder.name
+    return ToolGraph(tools, table, content_hash, name, threshold, candidates)
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

@@ -305,3 +305,19 @@ def test_in_a_large_catalogue_no_tool_is_linked_to_more_than_a_fiftieth() -> Non
     tools = [make_tool(f"act{index}", {"vehicle_plate": TEXT}) for index in range(10_000)]
     statistics = build(producer, *tools).statistics()
     assert 0 < statistics.degree_max <= 200
+
+
+def test_with_their_tools_fields_are_told_apart_by_them() -> None:
+    tools = (
+        make_tool("find_hotel", None, {"rating": {"type": "number", "description": "Mean of the reviews"}}),
+        make_tool("rate_hotel", {"rating": {"type": "number", "description": "Mean of the reviews"}}),
+        make_tool("tune_engine", {"rating": {"type": "number", "description": "Mean of the reviews"}}),
+    )
+    plain, told = (build_graph(tools, WordEncoder(), with_tool=with_tool) for with_tool in (False, True))
+
+    def lead(graph: ToolGraph) -> float:
+        weight = {link.to_tool: link.weight for link in graph.all_pairs() if link.from_tool == "find_hotel"}
+        return weight["rate_hotel"] - weight["tune_engine"]
+
+    assert lead(told) > lead(plain)
+    assert (plain.encoder, told.encoder) == ("words-64", "words-64, with tools")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from toolflow.catalog.tool import Schema, Tool
-from toolflow.graph.linking.words import normal_words
+from toolflow.graph.linking.words import normal_words, split_identifier
 
 _TYPE_BITS: Final[Mapping[str, int]] = {
     "string": 1,
@@ -56,6 +56,15 @@ class Field:
 def parameter_fields(tool: Tool) -> tuple[Field, ...]:
     """The parameters of a tool, nested ones with their path, shallow ones first; at most 256."""
     return _flatten(tool.parameters)
+
+
+def in_context(fields: tuple[Field, ...], tool: Tool) -> tuple[Field, ...]:
+    """The fields with the name of their tool behind their descriptions: equal ones of two tools differ."""
+    of_tool = f"of {' '.join(split_identifier(tool.name))}"
+    return tuple(
+        replace(field, description=f"{field.description}, {of_tool}" if field.description else of_tool)
+        for field in fields
+    )
 
 
 def return_fields(tool: Tool) -> tuple[Field, ...]:

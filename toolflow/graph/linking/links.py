@@ -14,7 +14,7 @@ from toolflow.graph.encoder import Encoder
 from toolflow.graph.linking.cores import cores
 from toolflow.graph.linking.evidence import Side, one_side
 from toolflow.graph.linking.field_table import Floats, Ints, tabulate
-from toolflow.graph.linking.fields import Field, parameter_fields, return_fields
+from toolflow.graph.linking.fields import Field, in_context, parameter_fields, return_fields
 from toolflow.graph.linking.joining import DIGITS, Closeness, Limits, join_tools
 from toolflow.graph.linking.key_set import KeySet
 from toolflow.graph.linking.likelihood import WHOLE_RESULT, Likelihoods, weigh_pairs
@@ -35,7 +35,14 @@ _MOST_JOINS = 32
 _MOST_JOINS_BELOW_LARGE = 128
 
 
-def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progress: Progress) -> LinkTable:
+def find_links(
+    tools: Sequence[Tool],
+    encoder: Encoder,
+    threshold: float,
+    progress: Progress,
+    *,
+    with_tool: bool = False,
+) -> LinkTable:
     """Find the links of a catalogue.
 
     Two tools are linked at most three times: once each way from a result to a parameter and once by a shared
@@ -48,6 +55,8 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
         encoder: Encodes the fields and the tools.
         threshold: The encoder's cosine from which texts mean the same.
         progress: Called as the work goes on.
+        with_tool: Encode each field with the name of its tool. Fields of unlike tools are then less alike,
+            and equal ones of two tools are encoded and compared each for itself, which takes longer.
 
     Raises:
         GraphError: The encoder broke its contract.
@@ -56,8 +65,11 @@ def find_links(tools: Sequence[Tool], encoder: Encoder, threshold: float, progre
         taken_fields: list[tuple[Field, ...]] = []
         given_fields: list[tuple[Field, ...]] = []
         for done, tool in enumerate(tools, 1):
-            taken_fields.append(parameter_fields(tool))
-            given_fields.append(return_fields(tool))
+            for fields, found in (
+                (parameter_fields(tool), taken_fields),
+                (return_fields(tool), given_fields),
+            ):
+                found.append(in_context(fields, tool) if with_tool else fields)
             progress("reading fields", done, len(tools))
         parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
     small = len(tools) <= SMALL
