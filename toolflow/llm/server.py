@@ -18,6 +18,9 @@ from toolflow.llm.client import Provider
 from toolflow.llm.serving.answers import CHAT_COMPLETIONS, MESSAGES, Answers
 from toolflow.llm.serving.conduct import Conduct
 
+_BACKLOG = 4096
+"""Connections that wait to be taken: thousands of calls may begin at once."""
+
 _LARGEST_BODY = 64 * 2**20
 _SHUTDOWN_SECONDS = 10.0
 
@@ -115,7 +118,7 @@ async def serve(
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, backlog=_BACKLOG)
         try:
             await site.start()
         except (OSError, OverflowError, UnicodeError) as error:
