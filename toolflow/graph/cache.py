@@ -153,7 +153,9 @@ class CachingEncoder:
         segment["vector"] = vectors
         with suppress(OSError):
             old = list(self._folder.glob("*.npy")) if len(segments) >= _MOST_SEGMENTS else []
-            _write_segment(self._folder, np.concatenate([*segments, segment]) if old else segment)
+            path = _write_segment(self._folder, np.concatenate([*segments, segment]) if old else segment)
+            # From the file only what is asked for takes memory, and most is never asked for again.
+            segment = np.load(path, mmap_mode="r", allow_pickle=False)[-len(digests) :]
             for path in old:
                 _remove(path)
         self._index(segment)
@@ -181,7 +183,7 @@ def _read_segment(path: Path) -> NDArray[Any] | None:
     return segment if fields == ("digest", "vector") and len(segment) else None
 
 
-def _write_segment(folder: Path, segment: NDArray[Any]) -> None:
+def _write_segment(folder: Path, segment: NDArray[Any]) -> Path:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, segment, allow_pickle=False)
     content = buffer.getvalue()
@@ -190,6 +192,7 @@ def _write_segment(folder: Path, segment: NDArray[Any]) -> None:
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_bytes(content)
     unfinished.replace(path)
+    return path
 
 
 def _content_name(content: bytes) -> str:
