@@ -15,7 +15,7 @@ from toolflow.dialogue.plan import Goal
 from toolflow.errors import JournalDamagedError, RunDirectoryError, UsageError
 from toolflow.journal.bodies import JournalledCall
 from toolflow.journal.lines import scan_accepted, scan_thrown_out
-from toolflow.journal.run_directory import PLAYED
+from toolflow.journal.replay import state_of
 from toolflow.llm.budget.prices import PICODOLLARS, Price, Prices
 from toolflow.llm.chat import CallKey
 from toolflow.rework.replay import Replayed, Rework
@@ -128,7 +128,7 @@ def _line(rework: Rework, replayed: Replayed) -> tuple[Mapping[str, Any], str]:
     index = replayed.index
     for line in scan_thrown_out(rework.run / "rejected.jsonl").lines:
         if line.index == index:
-            state = "failed" if line.content["stage"] == PLAYED else "rejected"
+            state = state_of(line.content["stage"])
             known = replayed.outcome
             # The checks of today give places, too.
             same = known is not None and not known.accepted and known.line["reason"] == line.content["reason"]
@@ -140,7 +140,7 @@ def _line(rework: Rework, replayed: Replayed) -> tuple[Mapping[str, Any], str]:
         return {}, "unfinished"
     if replayed.outcome.accepted:
         return replayed.outcome.line, "spare"
-    return replayed.outcome.line, "failed" if replayed.outcome.line["stage"] == PLAYED else "rejected"
+    return replayed.outcome.line, state_of(replayed.outcome.line["stage"])
 
 
 def _read(path: Path, offset: int, length: int) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from toolflow.journal.lines import encode_line
-from toolflow.journal.run_directory import PLAYED
+from toolflow.journal.replay import state_of
 from toolflow.rework.replay import Replayed, Rework, Whole
 from toolflow.runtime.loop import run
 
@@ -57,7 +57,7 @@ def digest_of(line: bytes) -> bytes:
 
 def standing_of(stage: str, reason: str) -> Standing:
     """Where a dialogue stands that was thrown out."""
-    return Standing("failed" if stage == PLAYED else "rejected", reason)
+    return Standing(state_of(stage), reason)
 
 
 def judge_all(rework: Rework, tasks: Sequence[Task], processes: int) -> Generator[list[Judged]]:
