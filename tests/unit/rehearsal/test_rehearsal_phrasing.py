@@ -129,3 +129,14 @@ def test_one_of_a_kind_is_no_plural() -> None:
 )
 def test_intents_come_from_descriptions_and_names(name: str, description: str, intent: str) -> None:
     assert any(intent in phrase for phrase in intents(name, description)), intents(name, description)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Please go over the ride options for July 14, 2026 at 09:15 for the first place.", "address"),
+        ("Could you list the official weather warnings in force there?", "city"),
+    ],
+)
+def test_a_time_or_a_pointing_word_is_no_place(text: str, name: str) -> None:
+    assert read_fact(text, slot_of(name, {"type": "string"}, {})) is MISSING

@@ -143,7 +143,9 @@ _PROPER: Final = frozenset(
 
 
 def _is_verbal(value: str) -> bool:
-    return is_verb(value.split(maxsplit=1)[0]) or value.startswith(("the ", "a ", "an "))
+    """Whether it is part of a phrase and no name: "in force there" names no place."""
+    first, *_, last = value.split() * 2
+    return is_verb(first) or first in {"the", "a", "an"} or last in {"there", "here", "it", "that"}
 
 
 def _is_filler(value: Any) -> bool:

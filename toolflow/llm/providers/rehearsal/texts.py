@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, Final
 
 from toolflow.llm.providers.rehearsal.kinds import kind_of
+from toolflow.llm.providers.rehearsal.lexicon import words
 from toolflow.llm.providers.rehearsal.patterns import from_pattern
 from toolflow.llm.providers.rehearsal.scene import Scene
 from toolflow.llm.providers.rehearsal.schemas import bound, examples_in, like, text_of
@@ -22,15 +23,8 @@ _DATE_STYLES: Final = (
     (re.compile(r"\bYYYYMMDD\b", re.I), "%Y%m%d"),
     (re.compile(r"YYYY/MM/DD", re.I), "%Y/%m/%d"),
 )
-_PHRASES: Final = (
-    "Looks good",
-    "Ready to go",
-    "As discussed",
-    "All set",
-    "On schedule",
-    "See details",
-    "Up to date",
-)
+_ABOUT: Final = re.compile(r"\b(name|title|genre|type) of (?:the |an? |this )?([a-z]+)", re.I)
+_VAGUE: Final = frozenset(("genre", "name", "title", "text"))
 _FEW_LETTERS: Final = 3
 _LONGEST: Final = 10_000
 
@@ -72,10 +66,14 @@ _FORMATS: Final = {
 
 def _free_text(name: str, schema: Mapping[str, Any], site: Site) -> str:  # noqa: PLR0911  one return a source
     kind, style = kind_of(name, site.holder), text_of(schema, "format")
-    formatted = _formatted(style, kind, site)
+    formatted = _formatted(style, kind, site, late=not _ENDS.isdisjoint(split_name(name)))
     if formatted:
         return formatted
     scene, description = site.scene, text_of(schema, "description")
+    about = _ABOUT.search(description) if kind in _VAGUE else None
+    if about is not None:
+        told = kind_of(f"{about[2]} {about[1]}")
+        kind = kind if told in _VAGUE else told
     examples = [one for one in _list(schema.get("examples")) if isinstance(one, str)]
     examples += examples_in(description)
     coded = [one for one in examples if _is_code(one)] if kind in _CODED else []
@@ -89,13 +87,13 @@ def _free_text(name: str, schema: Mapping[str, Any], site: Site) -> str:  # noqa
         return scene.draw.choice(examples)
     drawn = draw_kind(kind, scene)
     if drawn is None:
-        return scene.draw.choice(_PHRASES if site.name else examples or _PHRASES)
+        return scene.draw.choice(words("choice") if site.name or not examples else examples)
     if kind in {"date", "date_start", "date_end", "birth_date"}:
         return _styled_date(str(drawn), description)
     return f"{drawn:.2f}" if isinstance(drawn, float) and kind in _MONEY else str(drawn)
 
 
-def _formatted(style: str, kind: str, site: Site) -> str:
+def _formatted(style: str, kind: str, site: Site, *, late: bool) -> str:
     """A text of a ``format``; empty where the format is none that is known."""
     draw = site.scene.draw
     match style:
@@ -104,7 +102,7 @@ def _formatted(style: str, kind: str, site: Site) -> str:
         case "time":
             return f"{draw_kind('time', site.scene)}:00Z"
         case "date-time":
-            return moment(site.scene, site.place, late=kind in {"time_end", "date_end"})
+            return moment(site.scene, site.place, late=late or kind in {"time_end", "date_end"})
         case "duration":
             return f"PT{draw.randint(20, 180)}M"
         case "ipv6":
@@ -122,6 +120,9 @@ _LOOSE: Final = frozenset(
     "other_person count course plan seat_class condition issue note percent expression path file "
     "language_code quote".split()
 )
+_ENDS: Final = frozenset(
+    ("arrive", "arrives", "end", "ends", "until", "finish", "finishes", "close", "closes")
+)
 _MONEY: Final = frozenset(("price", "total", "balance", "amount", "salary", "min_price", "max_price"))
 
 
@@ -130,16 +131,14 @@ def _is_code(example: str) -> bool:
 
 
 def _prefix(name: str, holder: str) -> str:
-    words = [word for word in split_name(name) if word not in {"id", "ids", "identifier", "key", "ref"}]
-    words = words or [
-        word for word in split_name(holder) if word not in {"result", "results", "data", "items"}
-    ]
-    return "".join(singular(word)[0] for word in words).upper()[:_FEW_LETTERS] or "REF"
+    told = [word for word in split_name(name) if word not in {"id", "ids", "identifier", "key", "ref"}]
+    told = told or [word for word in split_name(holder) if word not in {"result", "results", "data", "items"}]
+    return "".join(singular(word)[0] for word in told).upper()[:_FEW_LETTERS] or "REF"
 
 
 def moment(scene: Scene, place: int = 0, *, late: bool = False) -> str:
     """A date and time as RFC 3339; later for later entries of a list."""
-    hour = min(8 + scene.draw.randint(0, 3) + 2 * place + (3 if late else 0), 22)
+    hour = min(8 + scene.draw.randint(0, 1) + 2 * place + (3 if late else 0), 22)
     return f"{scene.start.isoformat()}T{hour:02d}:{scene.draw.choice((0, 15, 30, 45)):02d}:00Z"
 
 

@@ -193,6 +193,9 @@ _LAWS: Final[Mapping[str, Callable[[Scene], Plain]]] = {
     "document": lambda scene: _on_subject(scene, "document"),
     "subject": lambda scene: _on_subject(scene, "subject"),
     "place_name": _place_name,
+    "place_type": lambda scene: (
+        scene.wanted if scene.wanted in words("place_type") else scene.draw.choice(words("place_type"))
+    ),
     "name": lambda scene: scene.draw.choice(words("noun")),
 }
 
