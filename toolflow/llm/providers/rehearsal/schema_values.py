@@ -36,10 +36,9 @@ _BOOLEAN_ODDS: Final = {
     "confirmed": 1.0,
 }
 _GOOD: Final = (
-    "confirmed", "scheduled", "booked", "requested", "registered", "active", "accepted", "processing",
-    "received", "in_transit",
-    "delivered", "completed", "success", "unpaid", "available", "open",
+    "confirmed", "scheduled", "active", "accepted", "processing", "received", "completed", "success", "sent",
 )  # fmt: skip
+_BAD: Final = frozenset(("failed", "error", "rejected", "declined", "invalid", "unknown"))
 
 
 def write_value(schema: Mapping[str, Any], site: Site) -> Any:
@@ -93,21 +92,12 @@ def fits(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> bool
 
 
 def _chosen(choices: Sequence[Any], site: Site) -> Any:
-    words = set(split_name(site.name))
-    if words & {"status", "state"}:
-        # A service that has just done what it was asked reports the state that means success.
-        for good in (
-            "confirmed",
-            "scheduled",
-            "active",
-            "accepted",
-            "processing",
-            "received",
-            "completed",
-            "success",
-        ):
-            if good in choices:
-                return good
+    if not {"status", "state"}.isdisjoint(split_name(site.name)):
+        # A service that has just done what it was asked reports a state that means success.
+        good = next((one for one in _GOOD if one in choices), None)
+        if good is not None:
+            return good
+        choices = [one for one in choices if one not in _BAD] or choices
     return site.scene.draw.choice(choices)
 
 

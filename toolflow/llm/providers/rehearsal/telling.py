@@ -169,6 +169,8 @@ def _when(name: str, text: str) -> str:
     moment = joint == "at" and " at " in text
     if verb.endswith("s"):
         return f"it {verb} {'on' if moment else joint} {text}"
+    if verb in _NOUNS:
+        return f"the {_NOUNS[verb]} is {'on' if moment else joint} {text}"
     if verb not in _STATES and not verb.endswith("ed"):
         return f"the {verb} time is {text}"
     if len(words) > 1 or joint != "at":
@@ -176,6 +178,7 @@ def _when(name: str, text: str) -> str:
     return f"it {'was' if verb.endswith('ed') else 'will be'} {verb} {'on' if moment else joint} {text}"
 
 
+_NOUNS: Final = {"leave": "departure", "arrive": "arrival", "remind": "reminder"}
 _STATES: Final = frozenset(("ready", "due", "available", "sent", "open", "free", "in", "out"))
 
 
@@ -187,7 +190,7 @@ def noun_of(name: str) -> str:
     words = list(split_name(name))
     while len(words) > 1 and (words[-1] in _UNIT_WORDS or words[-1] in {"text", "value", "at"}):
         words.pop()
-    if words[-1:] == ["flight"]:
+    if words[-1] in {"flight", "travel", "wait", "walk"} and len(words) < len(split_name(name)):
         words.append("time")
     return spoken_name("_".join(words))
 
