@@ -132,7 +132,7 @@ class EndpointConfig(_Section):
         default=None, description="What it speaks; none: the run's, or what its URL tells."
     )
     api_key_env: str | None = Field(
-        default=None, description="Environment variable with its key; none: the usual one."
+        default=None, description="Environment variable with its key; none: the run's, or the usual one."
     )
 
 
@@ -166,6 +166,10 @@ class RunConfig(_Section):
     api: Literal["openai", "anthropic"] | None = Field(
         default=None, description="What endpoints speak that do not say; none: what their URLs tell."
     )
+    api_key_env: str | None = Field(
+        default=None,
+        description="Environment variable with the key of endpoints that name none of their own.",
+    )
     headers: dict[str, SecretStr] = Field(
         default={}, description="Sent with every request; their values are secrets."
     )
@@ -174,6 +178,9 @@ class RunConfig(_Section):
     )
     insecure: bool = Field(default=False, description="Whether any certificate will do.")
     stream: bool = Field(default=False, description="Whether answers come in pieces.")
+    stream_silence: float = Field(
+        default=60, gt=0, description="Seconds that a stream may stand still once it has begun."
+    )
     fallback_models: tuple[str, ...] = Field(
         default=(), description="Asked in turn where a model has given a call up."
     )
