@@ -8,25 +8,11 @@ from typing import Annotated
 
 import typer
 
-from toolflow.cli.graph_origin import (
-    AsJson,
-    EncoderName,
-    GraphFile,
-    LimitTools,
-    NoCache,
-    Origin,
-    SkipInvalid,
-    Threshold,
-    Tools,
-)
+from toolflow.cli.options.draws import SamplerKind, Seed
+from toolflow.cli.options.graphs import GraphFile, Origin
+from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
-
-
-class SamplerKind(StrEnum):
-    """How tool sets are drawn."""
-
-    graph = "graph"
-    random = "random"
 
 
 class ShapeKind(StrEnum):
@@ -38,12 +24,12 @@ class ShapeKind(StrEnum):
     merge = "merge"
 
 
+@spread
 def sample(
     graph_file: GraphFile = None,
     *,
-    tools: Tools = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many tool sets.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
+    seed: Seed = 0,
     sampler: Annotated[SamplerKind, typer.Option(help="Draw related tools, or any.")] = SamplerKind.graph,
     fewest: Annotated[int, typer.Option(min=1, metavar="N", help="Fewest tools in a set.")] = 3,
     most: Annotated[int, typer.Option(min=1, metavar="N", help="Most tools in a set.")] = 7,
@@ -57,25 +43,21 @@ def sample(
     distractors: Annotated[
         int, typer.Option(min=0, metavar="N", help="Unrelated tools to offer beside each set.")
     ] = 0,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
     as_json: AsJson = False,
 ) -> None:
     """Draw tool sets, as a run would for its dialogues.
 
     With --json, one object a line: its number, shape, tools, the links that join them, and distractors.
     """
-    from toolflow.cli.graph_print import print_json, print_tool_set
+    from toolflow.cli.graph_print import print_tool_set
     from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
     from toolflow.graph.sampling.shapes import ShapeWeights
 
     if shape is not None and sampler is SamplerKind.random:
         raise UsageError("random tool sets have no shape", hint="Leave out --shape or --sampler random.")
     sizes, beside = SizeRange(fewest, most), SizeRange(distractors, distractors)
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = origin.graph(graph_file)
     drawer: Sampler
     if sampler is SamplerKind.random:
         drawer = UniformSampler(graph.tools, seed, sizes=sizes, distractors=beside, graph=graph)
@@ -90,6 +72,7 @@ def sample(
             print_tool_set(index, tool_set)
 
 
+@spread
 def plot(
     tool: Annotated[
         str | None,
@@ -109,12 +92,7 @@ def plot(
     ] = None,
     depth: Annotated[int, typer.Option(min=1, help="How many links away from the tool to go.")] = 1,
     most: Annotated[int, typer.Option(min=2, max=200, metavar="N", help="Most tools in the picture.")] = 40,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
 ) -> None:
     """Draw a tool and what it is linked to, or a tool set, as a page that any browser shows.
 
@@ -128,7 +106,7 @@ def plot(
         graph_file, tool = Path(tool), None  # no tool was named, a graph was
     if tool is not None and seed is not None:
         raise UsageError("a tool and a seed were both given", hint="Leave out one of them.")
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = origin.graph(graph_file)
     if tool is not None:
         picture = neighbourhood(graph, tool, depth=depth, most=most)
     else:

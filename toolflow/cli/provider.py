@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
+from toolflow.cli.options.panels import examples
+
 _SPEED = "Speed"
 _LIMITS = "Limits"
 _FAULTS = "Faults"
+
+
+EXAMPLES = examples(
+    "toolflow provider --port 8089",
+    "toolflow provider --latency 2 --cap 48 --rpm 3000 --faults 500=0.03,reset=0.02",
+    "toolflow provider --latency 1 --knee 48 --cap 48,16@60,96@120",
+)
 
 
 class Window(StrEnum):

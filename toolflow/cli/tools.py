@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
+from toolflow.cli.options.output import AsJson, ShowAll, print_json
 from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,13 +23,6 @@ _EXAMPLES_SHOWN = 3
 _PIPED_WIDTH = 240
 
 app = typer.Typer(help="Read, list and check tool catalogues.", no_args_is_help=True)
-
-Paths = Annotated[
-    list[str],
-    typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-ShowAll = Annotated[bool, typer.Option("--all", help="Print all of it, however long it gets.")]
 
 
 @app.command("import")
@@ -61,12 +56,8 @@ def import_(
             metavar="MODULE[:FUNCTION]",
         ),
     ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out entries that are refused instead of stopping.")
-    ] = False,
-    limit_tools: Annotated[
-        int | None, typer.Option(min=1, help="Stop reading after this many tools.", metavar="N")
-    ] = None,
+    limit_tools: LimitTools = None,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn catalogues of any known format into one file of canonical JSONL.
@@ -86,7 +77,7 @@ def import_(
     report = load_catalogue(sources, skip_invalid=skip_invalid, limit=limit_tools)
     write_canonical(report.catalogue, output)
     if as_json:
-        _print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
+        print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
         return
     typer.echo(f"{_many(len(report.catalogue), 'tool')} written to {output}")
     _print_notes(report)
@@ -117,7 +108,7 @@ def list_(
     catalogue = load_catalogue(paths).catalogue if paths else load_sample()
     tools = [tool for tool in catalogue if _is_wanted(tool, category, search)]
     if as_json:
-        _print_json([tool.to_canonical() for tool in tools])
+        print_json([tool.to_canonical() for tool in tools])
         return
     _print_table(tools if show_all else tools[:_TOOLS_SHOWN])
     shown = "" if show_all or len(tools) <= _TOOLS_SHOWN else f", {_TOOLS_SHOWN} shown (--all shows the rest)"
@@ -135,7 +126,7 @@ def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -
 
     report = load_catalogue(paths, skip_invalid=True, allow_empty=True)
     if as_json:
-        _print_json(_counts(report) | _findings(report))
+        print_json(_counts(report) | _findings(report))
     else:
         _print_check(report, show_all=show_all)
     if report.skipped:
@@ -274,9 +265,3 @@ def _print_table(tools: Iterable[Tool]) -> None:
             Text(one_line(tool.description, console.width)),
         )
     console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    from toolflow.catalog.tool import encode_json
-
-    typer.echo(encode_json(value))
