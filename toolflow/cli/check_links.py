@@ -45,14 +45,17 @@ def check_links(
             help="Write the graph without the refused links here; may be the same file.",
         ),
     ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many links to judge, from all weights.")] = 200,
+    n: Annotated[
+        int, typer.Option("-n", min=1, metavar="N", help="How many links to judge, from all weights.")
+    ] = 200,
     batch: Annotated[int, typer.Option(min=1, max=50, metavar="N", help="Links in one call.")] = 10,
     seed: Seed = 0,
     verdicts: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where verdicts are kept, to be asked for once.  [default: GRAPH.verdicts.jsonl]",
+            help="Where verdicts are kept, so that each is asked for once.",
+            show_default="GRAPH.verdicts.jsonl",
         ),
     ] = None,
     force: Annotated[

@@ -12,6 +12,7 @@ import typer
 from toolflow.cli.graph_sets import plot, sample
 from toolflow.cli.options.graphs import GraphFile, Origin
 from toolflow.cli.options.output import AsJson, ShowAll, print_json
+from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
 
@@ -28,7 +29,12 @@ class ExportFormat(StrEnum):
     node_link = "node-link"
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph build --tools tools.jsonl -o tools.graph",
+        "toolflow graph build --encoder http://gpu:8001/v1#bge-m3 --threshold 0.7 -o sample.graph",
+    )
+)
 @spread
 def build(
     output: Annotated[
@@ -51,7 +57,11 @@ def build(
     typer.echo(f"{statistics.tools:,} tools with {links} links written to {output}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph stats tools.graph",
+    )
+)
 @spread
 def stats(
     graph_file: GraphFile = None,
@@ -69,7 +79,12 @@ def stats(
         print_statistics(graph)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph show search_flights",
+        "toolflow graph show search_flights tools.graph --all",
+    )
+)
 @spread
 def show(
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="Name of the tool.", show_default=False)],
@@ -98,7 +113,12 @@ def show(
         print_links(graph.tool(tool), links, most=len(links) if show_all else _LINKS_SHOWN)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph export tools.graph -o edges.jsonl",
+        "toolflow graph export tools.graph --format graphml -o tools.graphml",
+    )
+)
 @spread
 def export(
     graph_file: GraphFile = None,
@@ -139,7 +159,12 @@ def export(
         ) from error
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph score tools.graph --gold gold.jsonl",
+        "toolflow graph score -t tools.jsonl --gold gold.jsonl --among-gold --calibrate",
+    )
+)
 @spread
 def score(
     graph_file: GraphFile = None,
@@ -191,5 +216,15 @@ def score(
         print_calibrated(graph, weight, cosine)
 
 
-app.command()(sample)
-app.command()(plot)
+app.command(
+    epilog=examples(
+        "toolflow graph sample tools.graph -n 3 --seed 1 --json",
+        "toolflow graph sample tools.graph --shape chain --fewest 4 --most 4",
+    )
+)(sample)
+app.command(
+    epilog=examples(
+        "toolflow graph plot search_flights tools.graph -o graph.html",
+        "toolflow graph plot tools.graph --seed 7",
+    )
+)(plot)

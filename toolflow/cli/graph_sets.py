@@ -28,7 +28,7 @@ class ShapeKind(StrEnum):
 def sample(
     graph_file: GraphFile = None,
     *,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many tool sets.")] = 5,
+    n: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many tool sets.")] = 5,
     seed: Seed = 0,
     sampler: Annotated[SamplerKind, typer.Option(help="Draw related tools, or any.")] = SamplerKind.graph,
     fewest: Annotated[int, typer.Option(min=1, metavar="N", help="Fewest tools in a set.")] = 3,
@@ -36,8 +36,8 @@ def sample(
     shape: Annotated[
         ShapeKind | None,
         typer.Option(
-            help="Draw sets in one shape only, as far as the links give it.  [default: all, mixed]",
-            show_default=False,
+            help="Draw sets in one shape only, as far as the links give it.",
+            show_default="all, mixed",
         ),
     ] = None,
     distractors: Annotated[
@@ -77,7 +77,7 @@ def plot(
     tool: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TOOL]",
+            metavar="TOOL",
             help="Name of the tool in the middle; leave it out to draw a tool set.",
             show_default=False,
         ),
@@ -88,9 +88,16 @@ def plot(
         Path, typer.Option("--output", "-o", metavar="FILE", help="HTML page to write.")
     ] = Path("graph.html"),
     seed: Annotated[
-        int | None, typer.Option(help="Draw the first tool set of a run of this seed instead of a tool.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw the first tool set of a run of this seed instead of a tool.",
+            show_default="0 where no TOOL is named",
+        ),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, help="How many links away from the tool to go.")] = 1,
+    depth: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many links away from the tool to go.")
+    ] = 1,
     most: Annotated[int, typer.Option(min=2, max=200, metavar="N", help="Most tools in the picture.")] = 40,
     origin: Origin,
 ) -> None:

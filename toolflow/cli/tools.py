@@ -10,6 +10,7 @@ import typer
 
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
 from toolflow.cli.options.output import AsJson, ShowAll, print_json
+from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ _PIPED_WIDTH = 240
 app = typer.Typer(help="Read, list and check tool catalogues.", no_args_is_help=True)
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "toolflow tools import my_tools.json more/ -o tools.jsonl.gz",
+        "toolflow tools import --mcp-stdio 'npx some-server' --python my_package.my_module -o live.jsonl",
+    ),
+)
 def import_(
     paths: Annotated[
         list[str] | None,
@@ -39,20 +46,20 @@ def import_(
     mcp_stdio: Annotated[
         list[str] | None,
         typer.Option(
-            help="Start an MCP server and take its tools. May be repeated.", metavar='"COMMAND ARGS"'
+            help="Start an MCP server and take its tools; may be repeated.", metavar='"COMMAND ARGS"'
         ),
     ] = None,
     mcp_url: Annotated[
         list[str] | None,
-        typer.Option(help="Take the tools of an MCP server over HTTP. May be repeated.", metavar="URL"),
+        typer.Option(help="Take the tools of an MCP server over HTTP; may be repeated.", metavar="URL"),
     ] = None,
     mcp_timeout: Annotated[
-        float, typer.Option(min=0.1, help="How long an MCP server may take.", metavar="SECONDS")
+        float, typer.Option(min=0.1, help="Longest time that an MCP server may take.", metavar="SECONDS")
     ] = 30.0,
     python: Annotated[
         list[str] | None,
         typer.Option(
-            help="Import Python code and take its functions as tools. May be repeated.",
+            help="Import Python code and take its functions as tools; may be repeated. The code is run.",
             metavar="MODULE[:FUNCTION]",
         ),
     ] = None,
@@ -83,7 +90,13 @@ def import_(
     _print_notes(report)
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "toolflow tools list --search weather",
+        "toolflow tools list tools.jsonl --category travel --json",
+    ),
+)
 def list_(
     paths: Annotated[
         list[str] | None,
@@ -116,7 +129,11 @@ def list_(
     typer.echo(f"{len(tools):,} of {len(catalogue):,} tools{origin}{shown}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow tools check my_tools.json",
+    )
+)
 def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -> None:
     """Read catalogues to the end and tell what is wrong with them.
 

@@ -26,13 +26,14 @@ def tune(
     entry: Entry,
     catalogues: Catalogues,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML with the settings of the run.")
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with the settings of the run; options go before it."),
     ] = None,
     max_calls: Annotated[
         int, typer.Option(min=20, metavar="N", help="Most calls sent for measuring, all levels together.")
     ] = 2000,
     seconds: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long a level may begin calls.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time in which a level may begin calls.")
     ] = 10.0,
     levels: Annotated[
         str | None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Paths = Annotated[
     list[str],
-    typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH..."),
+    typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH"),
 ]
 Tools = Annotated[
     list[str] | None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 GraphFile = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[GRAPH]",
+        metavar="GRAPH",
         help='A graph that "toolflow graph build" wrote.',
         show_default="built of --tools, or taken from the cache",
     ),

@@ -16,4 +16,4 @@ LIMITS: Final = "Limits and budgets"
 
 def examples(*commands: str) -> str:
     """Examples for the end of a help text, a line each."""
-    return "\n\n".join(["Examples:", *(f"$ {command}" for command in commands)])
+    return "\n".join(["Examples:", *(f"$ {command}" for command in commands)])

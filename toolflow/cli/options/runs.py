@@ -13,6 +13,6 @@ RunFolder = Annotated[
 DialogueName = Annotated[
     str | None,
     typer.Argument(
-        help="Its id (d0000012) or index (12).", metavar="[ID]", show_default="the first accepted one"
+        help="Its id (d0000012) or index (12).", metavar="ID", show_default="the first accepted one"
     ),
 ]
