@@ -112,7 +112,7 @@ def provider(
         typer.Option(
             metavar="N[,N@SECONDS]",
             rich_help_panel=_LIMITS,
-            help="429 above so many requests in flight; 48,16@60: 16 from a minute after the first request on.",
+            help="429 above so many requests in flight; 48,16@60: 16 from the 60th second on.",
             show_default="none",
         ),
     ] = None,
