@@ -10,7 +10,7 @@ import typer
 
 from toolflow.cli.model_work import PARTIAL, Work, run_job
 from toolflow.cli.options.draws import Seed
-from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.cli.telling import note, print_failures, progress
@@ -75,6 +75,8 @@ def check_links(
     from toolflow.graph.graph import ToolGraph
     from toolflow.graph.link_check import sample_links
 
+    if output is not None:
+        check_output(output)
     graph = ToolGraph.load(graph_file)
     links = sample_links(graph, n, seed)
     if not links:

@@ -11,7 +11,7 @@ import typer
 from toolflow.cli.model_work import PARTIAL, Work, run_job
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
 from toolflow.cli.options.draws import Seed
-from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.cli.telling import print_failures, progress
@@ -62,6 +62,7 @@ def enrich(
     from toolflow.catalog.load import load_catalogue
 
     fills = _fills(fill)
+    check_output(output)
     tools = load_catalogue(paths, skip_invalid=skip_invalid, limit=limit_tools).catalogue.tools
     enrichment, rehearsal = run_job(_enrich(work, tools, output, fills, evolve=evolve, seed=seed))
     if as_json:

@@ -11,7 +11,7 @@ import typer
 
 from toolflow.cli.graph_sets import plot, sample
 from toolflow.cli.options.graphs import GraphFile, Origin
-from toolflow.cli.options.output import AsJson, ShowAll, print_json
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
@@ -47,6 +47,7 @@ def build(
     """Build the tool graph of catalogues and write it to a file."""
     from toolflow.cli.graph_print import facts
 
+    check_output(output)
     graph = origin.graph()
     graph.save(output)
     statistics = graph.statistics()
@@ -139,6 +140,8 @@ def export(
 
     from toolflow.graph.edges import edge_lines, graphml, node_link
 
+    if output != "-":
+        check_output(Path(output))
     graph = origin.graph(graph_file)
     if export_format is ExportFormat.edges:
         content = edge_lines(graph)

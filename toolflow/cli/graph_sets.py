@@ -10,7 +10,7 @@ import typer
 
 from toolflow.cli.options.draws import SamplerKind, Seed
 from toolflow.cli.options.graphs import GraphFile, Origin
-from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
 
@@ -109,6 +109,7 @@ def plot(
     from toolflow.graph.plot_page import write_page
     from toolflow.graph.sampling.sampler import GraphSampler
 
+    check_output(output)
     if tool is not None and graph_file is None and Path(tool).is_file():
         graph_file, tool = Path(tool), None  # no tool was named, a graph was
     if tool is not None and seed is not None:

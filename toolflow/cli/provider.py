@@ -223,7 +223,9 @@ def _read_usage(text: str | None) -> tuple[int, int] | None:
     try:
         prompt, completion = (int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--fixed-usage {text}: no two numbers", hint="Write 200,60.") from None
+        prompt = completion = -1
+    if prompt < 0 or completion < 0:
+        raise UsageError(f"--fixed-usage {text}: no two numbers from 0 on", hint="Write 200,60.")
     return prompt, completion
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
-from toolflow.cli.options.output import AsJson, ShowAll, print_json
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
 
@@ -81,6 +81,7 @@ def import_(
     sources = [*(paths or ()), *_live_sources(mcp_stdio or (), mcp_url or (), mcp_timeout, python or ())]
     if not sources:
         raise UsageError("nothing to import", hint="Give a PATH, --mcp-stdio, --mcp-url or --python.")
+    check_output(output)
     report = load_catalogue(sources, skip_invalid=skip_invalid, limit=limit_tools)
     write_canonical(report.catalogue, output)
     if as_json:

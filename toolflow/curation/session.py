@@ -155,6 +155,7 @@ async def work_through(
 
     async def work() -> None:
         while not session.model.spent and (job := next(waiting, None)) is not None:
+            await asyncio.sleep(0)  # a model in process never waits: let the loop see Ctrl-C
             try:
                 await do(job)
             except BudgetSpentError:

@@ -87,7 +87,8 @@ class Origin:
         from toolflow.graph.graph import ToolGraph
 
         if file is None:
-            return self.built(self.catalogues.read(), self.make_encoder())
+            encoder = self.make_encoder()
+            return self.built(self.catalogues.read(), encoder)
         building = (self.catalogues != Catalogues(), self.encoder, self.with_tool, self.entry.given)
         if any(building) or self.threshold is not None:
             raise UsageError(
