@@ -48,7 +48,8 @@ _TOLD: Final = {
     "tool_choice": "structured replies are asked for, not forced",
 }
 _REFUSED: Final = re.compile(
-    r"support|deprecated|cannot both|unknown|unrecognized|unexpected|not compatible|not permitted|extra",
+    r"support|deprecated|cannot both|unknown|unrecognized|unexpected|not compatible|not permitted|may not be|"
+    r"extra",
     re.IGNORECASE,
 )
 
