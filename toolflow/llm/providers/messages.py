@@ -18,7 +18,7 @@ from toolflow.llm.chat import Completion, FinishReason, Request, Usage
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import embedded_failure, ended_early, unreadable_failure
 from toolflow.llm.providers.message_bodies import message_body
-from toolflow.llm.providers.wire import RawCall, decode, encode, tool_calls, usable
+from toolflow.llm.providers.wire import Assembly, RawCall, decode, encode, tool_calls, usable
 
 SEED_HEADER: Final = "X-Toolflow-Seed"
 """The rehearsal server reads the seed here; others ignore it, and the API has no field for one."""
@@ -106,19 +106,11 @@ class Messages:
         return MessageAssembly(request, endpoint)
 
 
-class MessageAssembly:
-    """The events of one streamed message: a :class:`toolflow.llm.providers.wire.Assembly`.
-
-    Args:
-        request: What was asked.
-        endpoint: Who answers.
-    """
+class MessageAssembly(Assembly):
+    """The events of one streamed message."""
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
-        self.pieces: list[str] = []
-        self.done = False
-        self._request = request
-        self._endpoint = endpoint
+        super().__init__(request, endpoint)
         self._answer = _Answer(content=[])
         self._blocks: dict[int, _Block] = {}
         self._written: dict[int, list[str]] = {}
