@@ -12,7 +12,8 @@ from toolflow.cli.options.endpoints import Entry, Models
 from toolflow.cli.options.output import AsJson
 from toolflow.cli.options.panels import WHAT, examples
 from toolflow.cli.options.spread import spread
-from toolflow.cli.synth_options import Asking, Bounds, Carrying, Drawing, Wanted
+from toolflow.cli.synth_calls import Asking, Bounds
+from toolflow.cli.synth_options import Carrying, Drawing, Wanted
 
 EXAMPLES = examples(
     "toolflow synth -n 10 -o runs/first",
