@@ -49,10 +49,7 @@ def export(run: Path, format_name: str, output: Path) -> int:
                 target.write(msgspec.json.encode(convert(msgspec.json.decode(lines.readline()))) + b"\n")
         beside.replace(output)
     except OSError as error:
-        raise UsageError(
-            f"{output}: cannot be written: {error.strerror or error}",
-            hint="Check that the folder exists and is writable, and the disk not full.",
-        ) from error
+        raise UsageError(f"{output}: {error.strerror or error}") from error
     return len(offsets)
 
 
