@@ -64,7 +64,11 @@ class Prompts:
                     hint="A prompts folder holds planner.j2, user.j2, assistant.j2 and tool.j2.",
                 ) from error
             except jinja2.TemplateSyntaxError as error:
-                raise UsageError(f"prompt {name}:{error.lineno}: {error.message}") from error
+                place = name if folder is None else f"{folder}/{name}"
+                raise UsageError(
+                    f"prompt {place}:{error.lineno}: {error.message}",
+                    hint="It is a Jinja template; the shipped ones show the form.",
+                ) from error
             self.sources[role] = source
             self.hashes[role] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 

@@ -20,7 +20,7 @@ from toolflow.folders import cache_folder
 from toolflow.graph.sampling.sampler import Sampler
 from toolflow.journal.run_record import CATALOGUE, GRAPH, Inputs
 from toolflow.llm.chat import ChatModel, Sampling, ToolCallStyle
-from toolflow.llm.connect import Connection
+from toolflow.llm.connect import Connection, access_of
 
 if TYPE_CHECKING:
     from toolflow.graph.graph import ToolGraph
@@ -118,7 +118,7 @@ def _build_graph(config: RunConfig, catalogue: Catalogue, progress: GraphProgres
 
     return cached_graph(
         catalogue,
-        make_encoder(config.sampler.encoder, os.environ),
+        make_encoder(config.sampler.encoder, os.environ, access_of(config)),
         cache_folder(),
         threshold=config.sampler.threshold,
         progress=progress,

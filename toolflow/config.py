@@ -7,9 +7,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from toolflow.errors import UsageError
+
+
+def _concurrency(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and value > 0):
+        return value
+    if isinstance(value, str) and value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise ValueError(f"give auto, or a whole number above 0, not {value!r}")
+
 
 Positive = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -132,7 +149,7 @@ class EndpointConfig(_Section):
         default=None, description="What it speaks; none: the run's, or what its URL tells."
     )
     api_key_env: str | None = Field(
-        default=None, description="Environment variable with its key; none: the usual one."
+        default=None, description="Environment variable with its key; none: the run's, or the usual one."
     )
 
 
@@ -166,6 +183,10 @@ class RunConfig(_Section):
     api: Literal["openai", "anthropic"] | None = Field(
         default=None, description="What endpoints speak that do not say; none: what their URLs tell."
     )
+    api_key_env: str | None = Field(
+        default=None,
+        description="Environment variable with the key of endpoints that name none of their own.",
+    )
     headers: dict[str, SecretStr] = Field(
         default={}, description="Sent with every request; their values are secrets."
     )
@@ -174,10 +195,13 @@ class RunConfig(_Section):
     )
     insecure: bool = Field(default=False, description="Whether any certificate will do.")
     stream: bool = Field(default=False, description="Whether answers come in pieces.")
+    stream_silence: float = Field(
+        default=60, gt=0, description="Seconds that a stream may stand still once it has begun."
+    )
     fallback_models: tuple[str, ...] = Field(
         default=(), description="Asked in turn where a model has given a call up."
     )
-    max_concurrency: Positive | Literal["auto"] = "auto"
+    max_concurrency: Annotated[int | Literal["auto"], BeforeValidator(_concurrency)] = "auto"
     hedge: float = Field(
         default=0.0, ge=0, le=1, description="Most second attempts beside late ones, as a share of calls."
     )
@@ -255,7 +279,8 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> RunConfig:
         return RunConfig.model_validate(merged)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(step) for step in problem['loc']) or 'configuration'}: {problem['msg']}"
+            f"{'.'.join(map(str, problem['loc'])) or 'configuration'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False)
         )
         where = f"{file}: " if file is not None else ""
@@ -268,11 +293,21 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        raise UsageError(
+            f"{file}: the configuration cannot be read: {error.strerror}",
+            hint="Check the path after --config.",
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(yaml_problem(str(file), error)) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise UsageError(f"{file} must hold fields such as 'n: 100'")
     return content
+
+
+def yaml_problem(file: str, error: Exception) -> str:
+    """What is wrong with a YAML file, and where; ``error`` is of PyYAML, or of decoding text."""
+    mark = getattr(error, "problem_mark", None)
+    place = file if mark is None else f"{file}:{mark.line + 1}"
+    return f"{place}: not valid YAML: {' '.join(str(getattr(error, 'problem', None) or error).split())}"

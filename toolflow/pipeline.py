@@ -31,8 +31,9 @@ class Bounds:
     Attributes:
         target: Accepted dialogues wanted.
         candidates: Most dialogues begun.
-        alive: Most dialogues alive at once, asked for whenever one may begin: it follows the permits there
-        are. dialogue_seconds: Most seconds that one dialogue may take.
+        alive: Most dialogues alive at once, asked for whenever one may begin: it follows the permits that
+            there are.
+        dialogue_seconds: Most seconds that one dialogue may take.
     """
 
     target: int

@@ -7,29 +7,23 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import toolflow
 from toolflow.assembly import Material, describe, labels, make_troupe
+from toolflow.calling import Calling, open_calling
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.events import RunEvents
-from toolflow.journal.fork import TakingOver, begin_fork, origin_of
-from toolflow.journal.replay import JournalledModel
+from toolflow.journal.fork import begin_fork
 from toolflow.journal.run_directory import Earlier, RunDirectory
 from toolflow.journal.salvage import Salvage, mend
-from toolflow.llm.client import Client
-from toolflow.llm.connect import Connection, connect, make_router
-from toolflow.llm.hedge import Hedging
-from toolflow.llm.in_flight import InFlight
-from toolflow.llm.quota.estimate import TokenEstimator
-from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.connect import Connection, connect
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
@@ -38,13 +32,12 @@ from toolflow.spending import BOUNDS, Spending, spending_of
 from toolflow.summary import summarise
 from toolflow.view.display import Display
 from toolflow.view.steering import Controls
-from toolflow.watchdog import Bark, Situation, Watchdog
+from toolflow.watchdog import Bark, Watchdog
 
-_ALIVE_PER_PERMIT = 1.25
+_ALIVE_PER_PERMIT: Final = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
 
-
-Begun = Literal["run_begun", "run_continued"]
+_Begun = Literal["run_begun", "run_continued"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,186 +77,172 @@ async def play_run(
     """
     async with connect(config, os.environ, display.notice) as connection:
         spending = spending_of(config, connection)
-        with RunDirectory(fork or output) as run:
-            fingerprint, facts = describe(config, material, connection)
-            if fork is not None:
-                facts["forked_from"] = begin_fork(run, output)
-            continued = run.claim(fingerprint, facts, material.inputs)
+        with RunDirectory(fork or output) as directory:
+            begun = _claim(config, material, connection, directory, origin=output if fork else None)
             for notice in (*material.notices, *connection.notices):
                 display.notice(notice)
-            if continued:
-                display.notice(f"Continuing the run in {run.path}.")
-            play = partial(_play, config, material, connection, spending, run=run, display=display)
-            begun: Begun = "run_continued" if continued else "run_begun"
-            saved = mend(run.journal)
+            if begun == "run_continued":
+                display.notice(f"Continuing the run in {directory.path}.")
+            run = _Run(config, material, connection, spending, directory, display)
+            saved = mend(directory.journal)
             try:
-                return await play(begun=begun, saved=saved, retry_failed=retry_failed)
+                return await run.play(begun, saved, retry_failed=retry_failed)
             except JournalDamagedError:
                 # Damage that shows only now: what was played so far is safe, go on from there.
-                saved = mend(run.journal, thorough=True)
+                saved = mend(directory.journal, thorough=True)
                 if saved is None:
                     raise
-                return await play(begun="run_continued", saved=saved, retry_failed=False)
+                return await run.play("run_continued", saved, retry_failed=False)
 
 
-async def _play(
+def _claim(
     config: RunConfig,
     material: Material,
     connection: Connection,
-    spending: Spending,
+    directory: RunDirectory,
     *,
-    run: RunDirectory,
-    display: Display,
-    begun: Begun,
-    saved: Salvage | None,
-    retry_failed: bool,
-) -> Result:
-    earlier = run.take_up(target=config.n, retry_failed=retry_failed)
-    for notice in earlier.notices():
-        display.notice(notice)
-    with SqliteJournal(run.journal) as journal:
-        events = RunEvents(journal)
-        if saved is not None:
-            display.notice(str(saved))
-            events.note("journal_salvaged", **saved.to_json())
-        events.note(begun, target=config.n, toolflow=toolflow.__version__)
-        try:
-            result = await _play_with(
-                config,
-                material,
-                connection,
-                spending,
-                run=run,
-                earlier=earlier,
-                journal=journal,
-                events=events,
-                display=display,
-            )
-        except BaseException as error:
-            events.note("run_ended", error=str(error) or type(error).__name__)
-            raise
-        events.note("run_ended", ending=result.ending)
-        return result
+    origin: Path | None,
+) -> _Begun:
+    """Make the directory this run's own, a fork of ``origin`` if there is one."""
+    fingerprint, facts = describe(config, material, connection)
+    if origin is not None:
+        facts["forked_from"] = begin_fork(directory, origin)
+    return "run_continued" if directory.claim(fingerprint, facts, material.inputs) else "run_begun"
 
 
-async def _play_with(
-    config: RunConfig,
-    material: Material,
-    connection: Connection,
-    spending: Spending,
-    *,
-    run: RunDirectory,
-    earlier: Earlier,
-    journal: SqliteJournal,
-    events: RunEvents,
-    display: Display,
-) -> Result:
-    estimator = TokenEstimator()
-    flights = InFlight()
-    connection = replace(connection, replicas=tuple(map(flights.watch, connection.replicas)))
-    router = make_router(config, connection, estimator)
-    budget = spending.open(estimator, journal)
-    client = Client(
-        router,
-        RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
-        budget=budget,
-        hedging=Hedging(config.hedge) if config.hedge else None,
-        fallbacks=config.fallback_models,
-    )
-    origin = TakingOver(client, origin_of(run.path))
-    model = JournalledModel(origin, journal)
-    bus = Bus(monotonic)
-    bus.watch(display.watch)
-    progress = Progress(config.n, monotonic)
-    synthesis = Synthesis(
-        Bounds(
-            target=config.n,
-            candidates=config.candidate_ceiling,
-            alive=lambda: ceil(max(router.limit, 1) * _ALIVE_PER_PERMIT),
-            dialogue_seconds=config.dialogue_timeout,
-        ),
-        sampler=material.sampler,
-        troupe=make_troupe(config, material, model, connection.model, connection.tool_calls),
-        model=model,
-        run=run,
-        bus=bus,
-        progress=progress,
-        labels=labels(rehearsal=connection.rehearsal),
-        earlier=earlier,
-    )
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run that is connected to its models and has its directory to itself."""
 
-    client.on_spare = synthesis.look_for_room
-    display.steer(
-        Controls(
-            client.set_limit,
-            synthesis.pause,
-            stop=lambda: signal.raise_signal(signal.SIGINT),
-            live=connection.live,
+    config: RunConfig
+    material: Material
+    connection: Connection
+    spending: Spending
+    directory: RunDirectory
+    display: Display
+
+    async def play(self, begun: _Begun, saved: Salvage | None, *, retry_failed: bool) -> Result:
+        """Take up what earlier processes have left, open the journal and play on; the journal tells of it."""
+        earlier = self.directory.take_up(target=self.config.n, retry_failed=retry_failed)
+        for notice in earlier.notices():
+            self.display.notice(notice)
+        with SqliteJournal(self.directory.journal) as journal:
+            events = RunEvents(journal)
+            if saved is not None:
+                self.display.notice(str(saved))
+                events.note("journal_salvaged", **saved.to_json())
+            events.note(begun, target=self.config.n, toolflow=toolflow.__version__)
+            try:
+                result = await self._play(earlier, journal, events)
+            except BaseException as error:
+                events.note("run_ended", error=str(error) or type(error).__name__)
+                raise
+            events.note("run_ended", ending=result.ending)
+            return result
+
+    async def _play(self, earlier: Earlier, journal: SqliteJournal, events: RunEvents) -> Result:
+        """Put everything together, let it run under watch, and sum it up however it ends."""
+        progress = Progress(self.config.n, monotonic)
+        before = self.directory.read_summary()
+        with open_calling(
+            self.config, self.connection, self.spending, journal, self.directory.path
+        ) as calling:
+            synthesis = self._synthesis(calling, progress, earlier)
+            oversight = _Oversight(synthesis, calling, progress, events, self.display)
+            oversight.take_charge(self.connection)
+            try:
+                with stopped_by_signals(oversight.stop):
+                    async with _beside(*oversight.watchers()):
+                        ending = await synthesis.play()
+            finally:
+                summary = summarise(
+                    oversight.snapshot(),
+                    journal.totals().all,
+                    before,
+                    taken_over=calling.origin.taken,
+                    cost=self.spending.cost(journal),
+                    rehearsal=self.connection.rehearsal,
+                )
+                self.directory.write_summary(summary)
+        return Result(ending, summary)
+
+    def _synthesis(self, calling: Calling, progress: Progress, earlier: Earlier) -> Synthesis:
+        """The way of the data, with agents whose calls go the given way."""
+        bus = Bus(monotonic)
+        bus.watch(self.display.watch)
+        bounds = Bounds(
+            target=self.config.n,
+            candidates=self.config.candidate_ceiling,
+            alive=lambda: ceil(max(calling.router.limit, 1) * _ALIVE_PER_PERMIT),
+            dialogue_seconds=self.config.dialogue_timeout,
         )
-    )
-    if budget is not None:
-
-        def exhausted(reason: str) -> None:
-            events.note("budget_spent", bound=reason)
-            display.notice(f"The budget is spent ({BOUNDS[reason]}): the calls in flight finish.")
-            synthesis.stop_spent(budget.drained)
-
-        budget.on_exhausted = exhausted
-        budget.start()
-
-    def replayed() -> int:
-        return model.replayed + origin.taken
-
-    def snapshot() -> ProgressSnapshot:
-        return progress.snapshot(client.statistics(), replayed())
-
-    def situation() -> Situation:
-        return Situation(
-            replayed(),
-            client.statistics(),
-            router.held_up(),
-            oldest=flights.oldest(),
-            usual=flights.usual,
-            recording=model.recording,
-            budgeted=budget.statistics().waiting if budget else 0,
-            failure=flights.failure,
+        there = self.connection
+        return Synthesis(
+            bounds,
+            sampler=self.material.sampler,
+            troupe=make_troupe(self.config, self.material, calling.model, there.model, there.tool_calls),
+            model=calling.model,
+            run=self.directory,
+            bus=bus,
+            progress=progress,
+            labels=labels(rehearsal=there.rehearsal),
+            earlier=earlier,
         )
 
-    def tell(bark: Bark) -> None:
-        display.notice(str(bark))
-        kind: Literal["no_progress", "progress_again"] = "no_progress" if bark.waits else "progress_again"
-        events.note(kind, seconds=round(bark.quiet, 1), waits=list(bark.waits))
 
-    def stop(number: signal.Signals, *, again: bool) -> None:
-        events.note("stop_asked", signal=number.name)
-        if not again:
-            display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
-            synthesis.stop()
+@dataclass(frozen=True, slots=True)
+class _Oversight:
+    """Who watches a run while it is played, and who may steer or stop it."""
 
-    watching = (
-        display.show(snapshot),
-        events.follow(client.statistics),
-        Watchdog().watch(situation, tell),
-    )
-    before = run.read_summary()
-    try:
-        with stopped_by_signals(stop):
-            async with _beside(*watching):
-                ending = await synthesis.play()
-    finally:
+    synthesis: Synthesis
+    calling: Calling
+    progress: Progress
+    events: RunEvents
+    display: Display
+
+    def take_charge(self, connection: Connection) -> None:
+        """Join the parts that tell each other what to do: client → synthesis, keys and budget → both."""
+        client, budget = self.calling.client, self.calling.budget
+        client.on_spare = self.synthesis.look_for_room
         if budget is not None:
-            budget.close()
-        origin.close()
-        summary = summarise(
-            snapshot(),
-            journal.totals().all,
-            before,
-            taken_over=origin.taken,
-            cost=spending.cost(journal),
-            rehearsal=connection.rehearsal,
+            budget.on_exhausted = self._end_spent
+        self.display.steer(
+            Controls(
+                client.set_limit,
+                self.synthesis.pause,
+                stop=lambda: signal.raise_signal(signal.SIGINT),
+                live=connection.live,
+            )
         )
-        run.write_summary(summary)
-    return Result(ending, summary)
+
+    def watchers(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """The view, the run's events and the watchdog, each until it is cancelled."""
+        return (
+            self.display.show(self.snapshot),
+            self.events.follow(self.calling.client.statistics),
+            Watchdog().watch(self.calling.situation, self._tell),
+        )
+
+    def snapshot(self) -> ProgressSnapshot:
+        return self.progress.snapshot(self.calling.client.statistics(), self.calling.replayed)
+
+    def stop(self, number: signal.Signals, *, again: bool) -> None:
+        """A signal asks the run to stop; the second one cancels it without us."""
+        self.events.note("stop_asked", signal=number.name)
+        if not again:
+            self.display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+            self.synthesis.stop()
+
+    def _end_spent(self, reason: str) -> None:
+        assert self.calling.budget is not None
+        self.events.note("budget_spent", bound=reason)
+        self.display.notice(f"The budget is spent ({BOUNDS[reason]}): the calls in flight finish.")
+        self.synthesis.stop_spent(self.calling.budget.drained)
+
+    def _tell(self, bark: Bark) -> None:
+        self.display.notice(str(bark))
+        kind: Literal["no_progress", "progress_again"] = "no_progress" if bark.waits else "progress_again"
+        self.events.note(kind, seconds=round(bark.quiet, 1), waits=list(bark.waits))
 
 
 @asynccontextmanager

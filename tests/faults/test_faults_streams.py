@@ -151,6 +151,7 @@ def test_what_is_being_written_can_be_watched(api: Api) -> None:
         ("`temperature` and `top_p` cannot both be specified for this model.", "top_p"),
         ('tool_choice: type "tool" and "any" are not supported for this model.', "tool_choice"),
         ("tool_choice forces tool use is not compatible with this model", "tool_choice"),
+        ("Thinking may not be enabled when tool_choice forces tool use.", "tool_choice"),
         ("'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.", "max_tokens"),
         ("Unsupported value: 'temperature' does not support 0.9 with this model.", "temperature"),
         ("temperature: must be at most 1", None),

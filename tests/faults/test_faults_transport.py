@@ -93,7 +93,7 @@ def test_a_refused_connection_says_so() -> None:
     with pytest.raises(ConnectionFailedError, match="connection refused") as caught:
         send(Endpoint(f"http://127.0.0.1:{port}/v1", KEY))
     assert caught.value.hint is not None
-    assert "--base-url" in caught.value.hint
+    assert "Check the URL" in caught.value.hint
     assert_no_secret(caught.value)
 
 

@@ -39,18 +39,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-tools.app.command()(enrich.enrich)
-graph.app.command()(check_links.check_links)
-app.command()(synth.synth)
+app.command(epilog=synth.EXAMPLES)(synth.synth)
 app.add_typer(tools.app, name="tools")
 app.add_typer(graph.app, name="graph")
-app.command()(export.export)
-app.command()(explain.explain)
-app.command()(check.check)
-app.command()(replay.replay)
-app.command()(provider.provider)
-app.command()(tune.tune)
+app.command(epilog=explain.EXAMPLES)(explain.explain)
+app.command(epilog=replay.EXAMPLES)(replay.replay)
+app.command(epilog=check.EXAMPLES)(check.check)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=tune.EXAMPLES)(tune.tune)
+app.command(epilog=provider.EXAMPLES)(provider.provider)
 app.add_typer(model.app, name="model")
+tools.app.command(epilog=enrich.EXAMPLES)(enrich.enrich)
+graph.app.command(epilog=check_links.EXAMPLES)(check_links.check_links)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.runs import RunFolder
+from toolflow.cli.telling import progress
+
 _AGREES, _DIFFERS = 0, 3
 
 
+EXAMPLES = examples(
+    "toolflow check runs/paid",
+    "toolflow check runs/paid --apply",
+)
+
+
 def check(
-    run: Annotated[Path, typer.Argument(help="The run directory.", metavar="RUN")],
+    run: RunFolder,
     apply: Annotated[
         bool,
         typer.Option(
@@ -28,7 +37,7 @@ def check(
             min=1, metavar="N", help="Processes that share the work.", show_default="as many as pay"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge every dialogue of a run again, from its journal: no model is asked, no key needed, nothing paid.
 
@@ -52,29 +61,14 @@ def check(
     with ExitStack() as stack:
         # Held from before the check, so that nobody writes meanwhile.
         held = stack.enter_context(RunDirectory(run)) if apply else None
-        progress = stack.enter_context(_bar())
-        found = recheck(run, progress=progress, processes=processes)
+        tell = stack.enter_context(progress())
+        found = recheck(run, progress=partial(tell, "checking"), processes=processes)
         if held is not None and not found.agrees:
             asyncio.run(found.apply(held))
     if as_json:
-        from toolflow.catalog.tool import encode_json
-
-        typer.echo(encode_json(found.to_json() | {"applied": apply and not found.agrees}))
+        print_json(found.to_json() | {"applied": apply and not found.agrees})
     else:
         from toolflow.cli.check_print import print_recheck
 
         print_recheck(found, run, applied=apply, seconds=time.monotonic() - began)
     raise typer.Exit(_AGREES if not found.stuck and (found.agrees or apply) else _DIFFERS)
-
-
-@contextmanager
-def _bar() -> Generator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
-from toolflow.cli.model_work import (
-    PARTIAL,
-    BaseUrl,
-    MaxCalls,
-    MaxConcurrency,
-    Model,
-    job_progress,
-    print_failures,
-    print_notices,
-    run_job,
-)
+from toolflow.cli.model_work import PARTIAL, Work, run_job
+from toolflow.cli.options.draws import Seed
+from toolflow.cli.options.output import AsJson, check_output, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.spread import spread
+from toolflow.cli.telling import note, print_failures, progress
 from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
-    from toolflow.config import RunConfig
     from toolflow.curation.link_checking import LinkCheck
     from toolflow.graph.graph import ToolGraph
     from toolflow.graph.link import Link
@@ -31,6 +24,13 @@ if TYPE_CHECKING:
 _REFUSED_SHOWN = 10
 
 
+EXAMPLES = examples(
+    "toolflow graph check-links tools.graph -n 500 --model gpt-4.1-mini",
+    "toolflow graph check-links tools.graph -o checked.graph --model gpt-4.1-mini --max-calls 200",
+)
+
+
+@spread
 def check_links(
     graph_file: Annotated[
         Path, typer.Argument(metavar="GRAPH", help='A graph that "toolflow graph build" wrote.')
@@ -45,28 +45,24 @@ def check_links(
             help="Write the graph without the refused links here; may be the same file.",
         ),
     ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many links to judge, from all weights.")] = 200,
+    n: Annotated[
+        int, typer.Option("-n", min=1, metavar="N", help="How many links to judge, from all weights.")
+    ] = 200,
     batch: Annotated[int, typer.Option(min=1, max=50, metavar="N", help="Links in one call.")] = 10,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    seed: Seed = 0,
     verdicts: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where verdicts are kept, to be asked for once.  [default: GRAPH.verdicts.jsonl]",
+            help="Where verdicts are kept, so that each is asked for once.",
+            show_default="GRAPH.verdicts.jsonl",
         ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Drop links even by verdicts of the rehearsal model.")
     ] = False,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    api: Api = None,
-    header: Header = None,
-    ca_bundle: CaBundle = None,
-    insecure: Insecure = None,
-    max_concurrency: MaxConcurrency = 64,
-    max_calls: MaxCalls = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    work: Work,
+    as_json: AsJson = False,
 ) -> None:
     """Ask a model whether links make sense, tell how many do at each weight, and drop those that do not.
 
@@ -75,14 +71,12 @@ def check_links(
 
     Exit codes: 0 all judged, 1 failure, 2 wrong usage, 3 verdicts missing (budget or failures), 130 Ctrl-C.
     """
-    from toolflow.config import load_config
     from toolflow.curation.link_checking import without_refused
     from toolflow.graph.graph import ToolGraph
     from toolflow.graph.link_check import sample_links
 
-    flags = {"model": model, "base_url": base_url, "max_concurrency": max_concurrency, "seed": seed}
-    flags |= endpoint_flags(api, header, ca_bundle, insecure)
-    config = load_config(None, flags)
+    if output is not None:
+        check_output(output)
     graph = ToolGraph.load(graph_file)
     links = sample_links(graph, n, seed)
     if not links:
@@ -90,22 +84,12 @@ def check_links(
     verdicts = verdicts or graph_file.with_name(f"{graph_file.name}.verdicts.jsonl")
     rehearsal_allowed = output is None or force
     check = run_job(
-        _check(
-            config,
-            graph,
-            links,
-            verdicts,
-            batch=batch,
-            max_calls=max_calls,
-            rehearsal_allowed=rehearsal_allowed,
-        )
+        _check(work, graph, links, verdicts, batch=batch, seed=seed, rehearsal_allowed=rehearsal_allowed)
     )
     if output is not None:
         without_refused(graph, check, force=force).save(output)
     if as_json:
-        from toolflow.catalog.tool import encode_json
-
-        typer.echo(encode_json(_summary(check, len(links), output, verdicts)))
+        print_json(_summary(check, len(links), output, verdicts))
     else:
         _print(check, len(links), output, verdicts)
     if len(check.verdicts) < len(links):
@@ -113,29 +97,25 @@ def check_links(
 
 
 async def _check(
-    config: RunConfig,
+    work: Work,
     graph: ToolGraph,
     links: Sequence[Link],
     verdicts: Path,
     *,
     batch: int,
-    max_calls: int | None,
+    seed: int,
     rehearsal_allowed: bool,
 ) -> LinkCheck:
-    import os
-
     from toolflow.curation.link_checking import check_links as ask_about_links
     from toolflow.curation.link_checking import rehearsal_refusal
-    from toolflow.curation.session import open_session
 
-    async with open_session(config, os.environ, max_calls) as session:
+    async with work.session(seed) as session:
         if session.rehearsal and not rehearsal_allowed:
             raise rehearsal_refusal()
-        print_notices(session.notices)
         if session.rehearsal:
-            print_notices(("The rehearsal model judges: its verdicts mean nothing.",))
-        with job_progress() as progress:
-            return await ask_about_links(session, graph, links, verdicts, batch=batch, progress=progress)
+            note("The rehearsal model judges: its verdicts mean nothing.")
+        with progress(lines=True) as tell:
+            return await ask_about_links(session, graph, links, verdicts, batch=batch, progress=tell)
 
 
 def _summary(check: LinkCheck, links: int, output: Path | None, verdicts: Path) -> dict[str, Any]:

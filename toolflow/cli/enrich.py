@@ -8,32 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
-from toolflow.cli.model_work import (
-    PARTIAL,
-    BaseUrl,
-    MaxCalls,
-    MaxConcurrency,
-    Model,
-    job_progress,
-    print_failures,
-    print_notices,
-    run_job,
-)
+from toolflow.cli.model_work import PARTIAL, Work, run_job
+from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
+from toolflow.cli.options.draws import Seed
+from toolflow.cli.options.output import AsJson, check_output, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.spread import spread
+from toolflow.cli.telling import print_failures, progress
 from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
     from toolflow.catalog.tool import Tool
-    from toolflow.config import RunConfig
     from toolflow.curation.enrichment import Enrichment
     from toolflow.curation.filling import Fill
 
 
+EXAMPLES = examples(
+    "toolflow tools enrich tools.jsonl -o enriched.jsonl --model gpt-4.1-mini --max-calls 500",
+    "toolflow tools enrich tools.jsonl -o enriched.jsonl --fill returns --evolve 50 --base-url http://gpu:8000/v1",
+)
+
+
+@spread
 def enrich(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH"),
-    ],
+    paths: Paths,
     output: Annotated[
         Path,
         typer.Option(
@@ -47,22 +45,11 @@ def enrich(
     evolve: Annotated[
         int, typer.Option(min=0, metavar="N", help="Evolved tools wanted in FILE: siblings and consumers.")
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of every draw.")] = 0,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out entries that are refused instead of stopping.")
-    ] = False,
-    limit_tools: Annotated[
-        int | None, typer.Option(min=1, help="Stop reading after this many tools.", metavar="N")
-    ] = None,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    api: Api = None,
-    header: Header = None,
-    ca_bundle: CaBundle = None,
-    insecure: Insecure = None,
-    max_concurrency: MaxConcurrency = 64,
-    max_calls: MaxCalls = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    seed: Seed = 0,
+    limit_tools: LimitTools = None,
+    skip_invalid: SkipInvalid = False,
+    work: Work,
+    as_json: AsJson = False,
 ) -> None:
     """Have a model fill in missing descriptions and return schemas, and evolve new tools.
 
@@ -73,18 +60,13 @@ def enrich(
     Exit codes: 0 all done, 1 failure, 2 wrong usage, 3 something is missing (budget or failures), 130 Ctrl-C.
     """
     from toolflow.catalog.load import load_catalogue
-    from toolflow.config import load_config
 
     fills = _fills(fill)
-    flags = {"model": model, "base_url": base_url, "max_concurrency": max_concurrency, "seed": seed}
-    flags |= endpoint_flags(api, header, ca_bundle, insecure)
-    config = load_config(None, flags)
+    check_output(output)
     tools = load_catalogue(paths, skip_invalid=skip_invalid, limit=limit_tools).catalogue.tools
-    enrichment, rehearsal = run_job(_enrich(config, tools, output, fills, evolve=evolve, max_calls=max_calls))
+    enrichment, rehearsal = run_job(_enrich(work, tools, output, fills, evolve=evolve, seed=seed))
     if as_json:
-        from toolflow.catalog.tool import encode_json
-
-        typer.echo(encode_json(_summary(enrichment, output, rehearsal=rehearsal)))
+        print_json(_summary(enrichment, output, rehearsal=rehearsal))
     else:
         _print(enrichment, output)
     if enrichment.missing:
@@ -92,23 +74,19 @@ def enrich(
 
 
 async def _enrich(
-    config: RunConfig,
+    work: Work,
     tools: Sequence[Tool],
     output: Path,
     fills: Sequence[Fill],
     *,
     evolve: int,
-    max_calls: int | None,
+    seed: int,
 ) -> tuple[Enrichment, bool]:
-    import os
-
     from toolflow.curation.enrichment import enrich as enrich_tools
-    from toolflow.curation.session import open_session
     from toolflow.graph.encoder import WordLlamaEncoder
 
-    async with open_session(config, os.environ, max_calls) as session:
-        print_notices(session.notices)
-        with job_progress() as progress:
+    async with work.session(seed) as session:
+        with progress(lines=True) as tell:
             enrichment = await enrich_tools(
                 session,
                 tools,
@@ -116,7 +94,7 @@ async def _enrich(
                 fills=fills,
                 evolve=evolve,
                 encoder=WordLlamaEncoder(),
-                progress=progress,
+                progress=tell,
             )
         return enrichment, session.rehearsal
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.runs import DialogueName, RunFolder
 
-import typer
+EXAMPLES = examples(
+    "toolflow explain runs/paid",
+    "toolflow explain runs/paid 17 --json",
+)
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="The run directory.", metavar="RUN")],
-    dialogue: Annotated[
-        str | None,
-        typer.Argument(
-            help="Its id (d0000012) or index (12). Default: the first accepted one.", metavar="[ID]"
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all that is known as JSON.")] = False,
+    run: RunFolder,
+    dialogue: DialogueName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show one dialogue: its tools and plan, what was said, each LLM call and its cost, why it was dropped.
 
@@ -27,7 +26,6 @@ def explain(
 
     from rich.console import Console
 
-    from toolflow.catalog.tool import encode_json
     from toolflow.rework.explanation import explain as explain_dialogue
     from toolflow.rework.explanation import find_index
     from toolflow.rework.replay import Rework
@@ -36,6 +34,6 @@ def explain(
     with Rework(run) as rework:
         document = asyncio.run(explain_dialogue(rework, find_index(rework, dialogue)))
     if as_json:
-        typer.echo(encode_json(document))
+        print_json(document)
     else:
         Console().print(render_explanation(document))

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.runs import RunFolder
+
+
+class ExportFormat(StrEnum):
+    """How a data set is written for a trainer."""
+
+    openai = "openai"
+
+
+EXAMPLES = examples(
+    "toolflow export runs/paid --format openai -o train.jsonl",
+)
+
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The run directory.", metavar="RUN")],
+    run: RunFolder,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")],
     format_name: Annotated[
-        str, typer.Option("--format", "-f", help="openai: one {messages, tools} a line.")
-    ] = "openai",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+        ExportFormat, typer.Option("--format", "-f", help="openai: JSON lines with messages and tools.")
+    ] = ExportFormat.openai,
+    as_json: AsJson = False,
 ) -> None:
     """Write a run's data set in the order of dialogue indices.
 
@@ -22,10 +38,8 @@ def export(
     """
     from toolflow.export.openai import export as write
 
-    count = write(run, format_name, output)
+    count = write(run, format_name.value, output)
     if as_json:
-        from toolflow.catalog.tool import encode_json
-
-        typer.echo(encode_json({"format": format_name, "dialogues": count, "output": str(output)}))
+        print_json({"format": format_name.value, "dialogues": count, "output": str(output)})
     else:
         typer.echo(f"{count} dialogues written to {output}")

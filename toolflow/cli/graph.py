@@ -9,20 +9,11 @@ from typing import Annotated
 
 import typer
 
-from toolflow.cli.graph_origin import (
-    AsJson,
-    EncoderName,
-    GraphFile,
-    LimitTools,
-    NoCache,
-    Origin,
-    SkipInvalid,
-    Threshold,
-    Tools,
-    WithTool,
-    facts,
-)
 from toolflow.cli.graph_sets import plot, sample
+from toolflow.cli.options.graphs import GraphFile, Origin
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
 
 _LINKS_SHOWN = 40
@@ -38,25 +29,26 @@ class ExportFormat(StrEnum):
     node_link = "node-link"
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph build --tools tools.jsonl -o tools.graph",
+        "toolflow graph build --encoder http://gpu:8001/v1#bge-m3 --threshold 0.7 -o sample.graph",
+    )
+)
+@spread
 def build(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="GRAPH", help="File to write; replaced if it exists.")
     ],
     *,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    with_tool: WithTool = False,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
     as_json: AsJson = False,
 ) -> None:
     """Build the tool graph of catalogues and write it to a file."""
-    from toolflow.cli.graph_print import print_json
+    from toolflow.cli.graph_print import facts
 
-    graph = Origin(None, tools, threshold, limit_tools, skip_invalid, encoder, no_cache, with_tool).graph()
+    check_output(output)
+    graph = origin.graph()
     graph.save(output)
     statistics = graph.statistics()
     if as_json:
@@ -66,46 +58,47 @@ def build(
     typer.echo(f"{statistics.tools:,} tools with {links} links written to {output}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph stats tools.graph",
+    )
+)
+@spread
 def stats(
     graph_file: GraphFile = None,
     *,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
     as_json: AsJson = False,
 ) -> None:
     """Tell what a tool graph looks like in figures."""
-    from toolflow.cli.graph_print import print_json, print_statistics
+    from toolflow.cli.graph_print import facts, print_statistics
 
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = origin.graph(graph_file)
     if as_json:
         print_json(facts(graph) | graph.statistics().to_json())
     else:
         print_statistics(graph)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph show search_flights",
+        "toolflow graph show search_flights tools.graph --all",
+    )
+)
+@spread
 def show(
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="Name of the tool.", show_default=False)],
     graph_file: GraphFile = None,
     *,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Print all links, however many.")] = False,
+    origin: Origin,
+    show_all: ShowAll = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a tool's links: which fields join it to which tools."""
-    from toolflow.cli.graph_print import print_json, print_links
+    from toolflow.cli.graph_print import print_links
 
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    graph = origin.graph(graph_file)
     links = graph.links_of(tool)
     if as_json:
         flows = [link for link in links if link.kind == "return-parameter"]
@@ -121,7 +114,13 @@ def show(
         print_links(graph.tool(tool), links, most=len(links) if show_all else _LINKS_SHOWN)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph export tools.graph -o edges.jsonl",
+        "toolflow graph export tools.graph --format graphml -o tools.graphml",
+    )
+)
+@spread
 def export(
     graph_file: GraphFile = None,
     *,
@@ -131,12 +130,7 @@ def export(
     export_format: Annotated[
         ExportFormat, typer.Option("--format", help="One link a line as JSON, GraphML, or node-link JSON.")
     ] = ExportFormat.edges,
-    tools: Tools = None,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
 ) -> None:
     """Write a tool graph for other programs.
 
@@ -146,7 +140,9 @@ def export(
 
     from toolflow.graph.edges import edge_lines, graphml, node_link
 
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    if output != "-":
+        check_output(Path(output))
+    graph = origin.graph(graph_file)
     if export_format is ExportFormat.edges:
         content = edge_lines(graph)
     else:
@@ -166,7 +162,13 @@ def export(
         ) from error
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow graph score tools.graph --gold gold.jsonl",
+        "toolflow graph score -t tools.jsonl --gold gold.jsonl --among-gold --calibrate",
+    )
+)
+@spread
 def score(
     graph_file: GraphFile = None,
     *,
@@ -176,7 +178,6 @@ def score(
             metavar="FILE", help="Known links: JSON lines with from_tool and to_tool, names or source_ids."
         ),
     ],
-    tools: Tools = None,
     among_gold: Annotated[
         bool, typer.Option("--among-gold", help="Score a graph of those tools alone that gold links name.")
     ] = False,
@@ -187,27 +188,18 @@ def score(
             help="Pick the encoder's threshold, and the weight from which links are to be taken.",
         ),
     ] = False,
-    threshold: Threshold = None,
-    encoder: EncoderName = None,
-    with_tool: WithTool = False,
-    limit_tools: LimitTools = None,
-    skip_invalid: SkipInvalid = False,
-    no_cache: NoCache = False,
+    origin: Origin,
     as_json: AsJson = False,
 ) -> None:
     """Measure how well a graph finds known links, beside exact names and plain cosine."""
-    import os
-
-    from toolflow.cli.graph_print import print_calibrated, print_json, print_scores
-    from toolflow.curation.encoders import make_encoder
+    from toolflow.cli.graph_print import facts, print_calibrated, print_scores
     from toolflow.graph.scoring import calibrate, read_gold, score_graph, tools_of
 
-    origin = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache, with_tool)
-    coder = make_encoder(encoder, os.environ)
+    coder = origin.make_encoder()
     if among_gold and graph_file is None:
-        graph = origin.built(tools_of(gold, origin.catalogue()), coder)
+        graph = origin.built(tools_of(gold, origin.catalogues.read()), coder)
     else:
-        graph = origin.graph()
+        graph = origin.graph(graph_file)
         if among_gold:
             graph = origin.built(tools_of(gold, graph.tools), coder)
     known = read_gold(gold, graph.tools)
@@ -227,5 +219,15 @@ def score(
         print_calibrated(graph, weight, cosine)
 
 
-app.command()(sample)
-app.command()(plot)
+app.command(
+    epilog=examples(
+        "toolflow graph sample tools.graph -n 3 --seed 1 --json",
+        "toolflow graph sample tools.graph --shape chain --fewest 4 --most 4",
+    )
+)(sample)
+app.command(
+    epilog=examples(
+        "toolflow graph plot search_flights tools.graph -o graph.html",
+        "toolflow graph plot tools.graph --seed 7",
+    )
+)(plot)

@@ -9,13 +9,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from toolflow.catalog.tool import Tool, encode_json
+from toolflow.catalog.tool import Tool
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Link, ToolSet
 from toolflow.graph.scoring import Gold, Kept, Score
 from toolflow.text import one_line
 
 _PIPED_WIDTH = 240
+
+
+def facts(graph: ToolGraph) -> dict[str, Any]:
+    """What a graph was built from and with, for JSON."""
+    return {"content_hash": graph.content_hash, "encoder": graph.encoder, "threshold": graph.threshold}
 
 
 def print_statistics(graph: ToolGraph) -> None:
@@ -121,8 +126,3 @@ def _console() -> Console:
 
 def _shown(text: str) -> str:
     return one_line(text, 200)
-
-
-def print_json(value: Any) -> None:
-    """One line of JSON."""
-    typer.echo(encode_json(value))

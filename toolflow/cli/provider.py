@@ -7,9 +7,18 @@ from typing import Annotated
 
 import typer
 
+from toolflow.cli.options.panels import examples
+
 _SPEED = "Speed"
 _LIMITS = "Limits"
 _FAULTS = "Faults"
+
+
+EXAMPLES = examples(
+    "toolflow provider --port 8089",
+    "toolflow provider --latency 2 --cap 48 --rpm 3000 --faults 500=0.03,reset=0.02",
+    "toolflow provider --latency 1 --knee 48 --cap 48,16@60,96@120",
+)
 
 
 class Window(StrEnum):
@@ -21,30 +30,48 @@ class Window(StrEnum):
 
 
 def provider(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 8089,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="TCP port; 0 takes a free one.")
+    ] = 8089,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Anything but loopback lets other machines in.")
+        str,
+        typer.Option(
+            metavar="ADDRESS", help="Address to listen on. Anything but loopback lets other machines in."
+        ),
     ] = "127.0.0.1",
     mistakes: Annotated[
         float | None,
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Share of replies that hold a mistake such as a model makes.",
-            metavar="RATE",
+            metavar="SHARE",
+            help="Share of replies that hold a mistake such as models make.",
+            show_default="0.03",
         ),
     ] = None,
     fixed_reply: Annotated[
         bool, typer.Option("--fixed-reply", help="Answer everything with the same few words, at little cost.")
     ] = False,
     fixed_usage: Annotated[
-        str | None, typer.Option(metavar="PROMPT,COMPLETION", help="LLM tokens to claim for every call.")
+        str | None,
+        typer.Option(
+            metavar="PROMPT,COMPLETION", help="LLM tokens to claim for every call.", show_default="counted"
+        ),
     ] = None,
     latency: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="Time of an answer.", rich_help_panel=_SPEED)
+        float,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="Time from a request to its answer.", rich_help_panel=_SPEED
+        ),
     ] = 0.0,
     latency_spread: Annotated[
-        float, typer.Option(min=0.0, metavar="SIGMA", help="Lognormal spread of it.", rich_help_panel=_SPEED)
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="SIGMA",
+            help="Lognormal spread of --latency: σ of its logarithm; 0: none.",
+            rich_help_panel=_SPEED,
+        ),
     ] = 0.0,
     time_per_token: Annotated[
         float,
@@ -68,12 +95,16 @@ def provider(
             metavar="N",
             rich_help_panel=_SPEED,
             help="Requests in flight above which answers become slower.",
+            show_default="none",
         ),
     ] = None,
     knee_exponent: Annotated[
         float,
         typer.Option(
-            min=0.0, rich_help_panel=_SPEED, help="Latency grows with (in flight / knee) to this power."
+            min=0.0,
+            metavar="POWER",
+            rich_help_panel=_SPEED,
+            help="Latency grows with (in flight / knee) to this power.",
         ),
     ] = 2.0,
     cap: Annotated[
@@ -81,13 +112,18 @@ def provider(
         typer.Option(
             metavar="N[,N@SECONDS]",
             rich_help_panel=_LIMITS,
-            help="429 above so many requests in flight; may change as time goes on.",
+            help="429 above so many requests in flight; 48,16@60: 16 from the 60th second on.",
+            show_default="none",
         ),
     ] = None,
     retry_after: Annotated[
         float | None,
         typer.Option(
-            min=0.0, metavar="SECONDS", rich_help_panel=_LIMITS, help="Retry-After of refusals by the cap."
+            min=0.0,
+            metavar="SECONDS",
+            rich_help_panel=_LIMITS,
+            help="Retry-After of refusals by the cap.",
+            show_default="not sent",
         ),
     ] = None,
     rpm: Annotated[
@@ -97,18 +133,28 @@ def provider(
         int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="LLM tokens a minute.")
     ] = None,
     input_tpm: Annotated[
-        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Those of prompts.")
+        int | None,
+        typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="LLM tokens a minute of prompts."),
     ] = None,
     output_tpm: Annotated[
-        int | None, typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="Those of completions.")
+        int | None,
+        typer.Option(min=1, metavar="N", rich_help_panel=_LIMITS, help="LLM tokens a minute of completions."),
     ] = None,
     window: Annotated[
-        Window, typer.Option(rich_help_panel=_LIMITS, help="How minutes are counted.")
+        Window,
+        typer.Option(
+            rich_help_panel=_LIMITS,
+            help="A minute is the last 60 seconds, a bucket that refills evenly, or one of the clock.",
+        ),
     ] = Window.sliding,
     burst: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", rich_help_panel=_LIMITS, help="Requests that a bucket holds; all of --rpm."
+            min=1,
+            metavar="N",
+            rich_help_panel=_LIMITS,
+            help="Requests that a bucket holds.",
+            show_default="all of --rpm",
         ),
     ] = None,
     headers: Annotated[
@@ -122,12 +168,16 @@ def provider(
         typer.Option(
             metavar="NAME=SHARE,…",
             rich_help_panel=_FAULTS,
-            help="500, reset, overloaded, stall, hang, drip, truncate, cut, html, html200, badjson, wrongid, "
-            "empty.",
+            help="Share of requests that meet a fault: 500, reset, overloaded, stall, hang, drip, truncate, "
+            "cut, html, html200, badjson, wrongid, empty.",
+            show_default="none",
         ),
     ] = None,
     fault_seed: Annotated[
-        int, typer.Option(rich_help_panel=_FAULTS, help="Seed of faults and of the latency's spread.")
+        int,
+        typer.Option(
+            rich_help_panel=_FAULTS, metavar="N", help="Seed of faults and of the latency's spread."
+        ),
     ] = 0,
 ) -> None:
     """Serve the rehearsal model over HTTP, for trying out a run without a key and without cost.
@@ -173,7 +223,9 @@ def _read_usage(text: str | None) -> tuple[int, int] | None:
     try:
         prompt, completion = (int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"--fixed-usage {text}: no two numbers", hint="Write 200,60.") from None
+        prompt = completion = -1
+    if prompt < 0 or completion < 0:
+        raise UsageError(f"--fixed-usage {text}: no two numbers from 0 on", hint="Write 200,60.")
     return prompt, completion
 
 

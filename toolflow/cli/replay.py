@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.runs import DialogueName, RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,14 +19,15 @@ if TYPE_CHECKING:
     from toolflow.journal.bodies import JournalledCall
 
 
+EXAMPLES = examples(
+    "toolflow replay runs/paid 17",
+    "toolflow replay runs/paid d0000017 --all --prompts > dialogue.txt",
+)
+
+
 def replay(
-    run: Annotated[Path, typer.Argument(help="The run directory.", metavar="RUN")],
-    dialogue: Annotated[
-        str | None,
-        typer.Argument(
-            help="Its id (d0000012) or index (12). Default: the first accepted one.", metavar="[ID]"
-        ),
-    ] = None,
+    run: RunFolder,
+    dialogue: DialogueName = None,
     show_all: Annotated[
         bool, typer.Option("--all", help="Print everything at once, as is done where there is no terminal.")
     ] = False,

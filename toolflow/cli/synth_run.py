@@ -14,7 +14,7 @@ from rich.text import Text
 
 from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
-from toolflow.cli.graph_origin import graph_progress
+from toolflow.cli.telling import progress
 from toolflow.config import RunConfig
 from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
@@ -49,8 +49,8 @@ def run_synthesis(
     console = Console(stderr=True)
     if fork is not None:
         require_record(output)
-    with nullcontext() if display == "none" else graph_progress() as progress:
-        material = read_material(config, progress)
+    with nullcontext() if display == "none" else progress() as tell:
+        material = read_material(config, tell)
     folder = fork or output
     if dry_run:
         _describe(config, material, folder, as_json=as_json)

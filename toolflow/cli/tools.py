@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
+from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,15 +25,14 @@ _PIPED_WIDTH = 240
 
 app = typer.Typer(help="Read, list and check tool catalogues.", no_args_is_help=True)
 
-Paths = Annotated[
-    list[str],
-    typer.Argument(help="Files, folders or http(s) addresses, in any known format.", metavar="PATH"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-ShowAll = Annotated[bool, typer.Option("--all", help="Print all of it, however long it gets.")]
 
-
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "toolflow tools import my_tools.json more/ -o tools.jsonl.gz",
+        "toolflow tools import --mcp-stdio 'npx some-server' --python my_package.my_module -o live.jsonl",
+    ),
+)
 def import_(
     paths: Annotated[
         list[str] | None,
@@ -44,29 +46,25 @@ def import_(
     mcp_stdio: Annotated[
         list[str] | None,
         typer.Option(
-            help="Start an MCP server and take its tools. May be repeated.", metavar='"COMMAND ARGS"'
+            help="Start an MCP server and take its tools; may be repeated.", metavar='"COMMAND ARGS"'
         ),
     ] = None,
     mcp_url: Annotated[
         list[str] | None,
-        typer.Option(help="Take the tools of an MCP server over HTTP. May be repeated.", metavar="URL"),
+        typer.Option(help="Take the tools of an MCP server over HTTP; may be repeated.", metavar="URL"),
     ] = None,
     mcp_timeout: Annotated[
-        float, typer.Option(min=0.1, help="How long an MCP server may take.", metavar="SECONDS")
+        float, typer.Option(min=0.1, help="Longest time that an MCP server may take.", metavar="SECONDS")
     ] = 30.0,
     python: Annotated[
         list[str] | None,
         typer.Option(
-            help="Import Python code and take its functions as tools. May be repeated.",
+            help="Import Python code and take its functions as tools; may be repeated. The code is run.",
             metavar="MODULE[:FUNCTION]",
         ),
     ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Leave out entries that are refused instead of stopping.")
-    ] = False,
-    limit_tools: Annotated[
-        int | None, typer.Option(min=1, help="Stop reading after this many tools.", metavar="N")
-    ] = None,
+    limit_tools: LimitTools = None,
+    skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn catalogues of any known format into one file of canonical JSONL.
@@ -83,16 +81,23 @@ def import_(
     sources = [*(paths or ()), *_live_sources(mcp_stdio or (), mcp_url or (), mcp_timeout, python or ())]
     if not sources:
         raise UsageError("nothing to import", hint="Give a PATH, --mcp-stdio, --mcp-url or --python.")
+    check_output(output)
     report = load_catalogue(sources, skip_invalid=skip_invalid, limit=limit_tools)
     write_canonical(report.catalogue, output)
     if as_json:
-        _print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
+        print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
         return
     typer.echo(f"{_many(len(report.catalogue), 'tool')} written to {output}")
     _print_notes(report)
 
 
-@app.command("list")
+@app.command(
+    "list",
+    epilog=examples(
+        "toolflow tools list --search weather",
+        "toolflow tools list tools.jsonl --category travel --json",
+    ),
+)
 def list_(
     paths: Annotated[
         list[str] | None,
@@ -117,7 +122,7 @@ def list_(
     catalogue = load_catalogue(paths).catalogue if paths else load_sample()
     tools = [tool for tool in catalogue if _is_wanted(tool, category, search)]
     if as_json:
-        _print_json([tool.to_canonical() for tool in tools])
+        print_json([tool.to_canonical() for tool in tools])
         return
     _print_table(tools if show_all else tools[:_TOOLS_SHOWN])
     shown = "" if show_all or len(tools) <= _TOOLS_SHOWN else f", {_TOOLS_SHOWN} shown (--all shows the rest)"
@@ -125,7 +130,11 @@ def list_(
     typer.echo(f"{len(tools):,} of {len(catalogue):,} tools{origin}{shown}")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "toolflow tools check my_tools.json",
+    )
+)
 def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -> None:
     """Read catalogues to the end and tell what is wrong with them.
 
@@ -135,7 +144,7 @@ def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -
 
     report = load_catalogue(paths, skip_invalid=True, allow_empty=True)
     if as_json:
-        _print_json(_counts(report) | _findings(report))
+        print_json(_counts(report) | _findings(report))
     else:
         _print_check(report, show_all=show_all)
     if report.skipped:
@@ -274,9 +283,3 @@ def _print_table(tools: Iterable[Tool]) -> None:
             Text(one_line(tool.description, console.width)),
         )
     console.print(table)
-
-
-def _print_json(value: Any) -> None:
-    from toolflow.catalog.tool import encode_json
-
-    typer.echo(encode_json(value))

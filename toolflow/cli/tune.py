@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from toolflow.cli.endpoint_options import Api, CaBundle, Header, Insecure, endpoint_flags
-from toolflow.cli.model_work import BaseUrl, Model
+from toolflow.cli.options.catalogues import Catalogues
+from toolflow.cli.options.endpoints import Entry, Models
+from toolflow.cli.options.output import AsJson
+from toolflow.cli.options.panels import examples
+from toolflow.cli.options.spread import spread
+
+EXAMPLES = examples(
+    "toolflow tune --model Qwen3-32B --base-url http://gpu:8000/v1",
+    "toolflow tune --config run.yaml --levels 16,32,64,128 --seconds 30",
+)
 
 
+@spread
 def tune(
     *,
-    model: Model = None,
-    base_url: BaseUrl = None,
-    api: Api = None,
-    header: Header = None,
-    ca_bundle: CaBundle = None,
-    insecure: Insecure = None,
-    tools: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tools",
-            "-t",
-            metavar="PATH",
-            help="Catalogue of the run: file, folder or URL; may be repeated.",
-            show_default="the shipped sample",
-        ),
-    ] = None,
+    models: Models,
+    entry: Entry,
+    catalogues: Catalogues,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML with the settings of the run.")
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML with the settings of the run; options go before it."),
     ] = None,
     max_calls: Annotated[
         int, typer.Option(min=20, metavar="N", help="Most calls sent for measuring, all levels together.")
     ] = 2000,
     seconds: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long a level may begin calls.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Longest time in which a level may begin calls.")
     ] = 10.0,
     levels: Annotated[
         str | None,
@@ -46,7 +43,7 @@ def tune(
             show_default="1,2,4,8,… until more is no use",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure an endpoint with the requests of a run, and recommend its --max-concurrency.
 
@@ -58,10 +55,8 @@ def tune(
     from toolflow.cli.tune_run import run_tuning
     from toolflow.config import load_config
 
-    flags: dict[str, Any] = {"model": model, "base_url": base_url, "tools": tuple(tools) if tools else None}
-    flags |= endpoint_flags(api, header, ca_bundle, insecure)
     code = run_tuning(
-        load_config(config, flags),
+        load_config(config, models.flags() | entry.flags() | catalogues.flags()),
         max_calls=max_calls,
         seconds=seconds,
         levels=None if levels is None else _read_levels(levels),

@@ -16,19 +16,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from toolflow.agents.cast import Troupe
-from toolflow.agents.prompts import PromptRole
-from toolflow.agents.voice import RoleModel
-from toolflow.assembly import Material, read_material
+from toolflow.assembly import Material, make_troupe, read_material
 from toolflow.catalog.tool import encode_json
-from toolflow.cli.model_work import INTERRUPTED, print_notices
+from toolflow.cli.model_work import INTERRUPTED
+from toolflow.cli.telling import note
 from toolflow.clock import monotonic
-from toolflow.config import RunConfig
+from toolflow.config import RolesConfig, RunConfig
 from toolflow.errors import UsageError
 from toolflow.journal.calls import MemoryJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
-from toolflow.llm.chat import Completion, Request, Sampling
+from toolflow.llm.chat import Completion, Request
 from toolflow.llm.concurrency.levels import Level, Stop, calls_for, doubling, recommend
 from toolflow.llm.connect import REHEARSAL, Connection, connect
 from toolflow.llm.providers.rehearsal import RehearsalProvider
@@ -61,8 +59,8 @@ def run_tuning(
     """
     if len(config.endpoints) > 1:
         raise UsageError(
-            "one endpoint is measured at a time, and the configuration names several",
-            hint="Take the others out; --max-concurrency counts for each of them.",
+            "one endpoint is measured at a time, and several are named",
+            hint="Name one of them; --max-concurrency counts for each.",
         )
     lowest = levels[0] if levels else 1
     if not calls_for(lowest, max_calls):
@@ -104,14 +102,15 @@ async def _tune(
     levels: Sequence[int] | None,
 ) -> Stop:
     console = Console(stderr=True)
-    async with connect(config, os.environ) as connection:
+    async with connect(config, os.environ, note) as connection:
         endpoint = connection.replicas[0]
         if endpoint.name == REHEARSAL:
             raise UsageError(
                 "the rehearsal model answers in process: there is no endpoint to tune for",
                 hint="Give --model NAME --base-url URL.",
             )
-        print_notices((*material.notices, *connection.notices))
+        for notice in (*material.notices, *connection.notices):
+            note(notice)
         requests = await _record(config, material, connection)
         console.print(
             Text(
@@ -161,24 +160,15 @@ async def _record(config: RunConfig, material: Material, connection: Connection)
     """The requests of a few dialogues of the run, as the endpoint's model would be asked."""
     recorder = _Recorder()
     model = JournalledModel(recorder, MemoryJournal())
-    roles = dict(config.roles.items())
-    role_models: dict[PromptRole, tuple[RoleModel, ...]] = {
-        role: (
-            RoleModel(
-                connection.model,
-                Sampling(roles[role].temperature, roles[role].top_p, roles[role].max_tokens),
-            ),
-        )
-        for role in material.prompts.hashes
-    }
+    # The one model that is measured plays all roles, each as it is to be asked.
+    roles = {role: settings.model_copy(update={"model": None}) for role, settings in config.roles.items()}
+    alone = config.model_copy(update={"roles": RolesConfig(**roles)})
     with TemporaryDirectory(prefix="toolflow-tune-") as folder, RunDirectory(Path(folder)) as directory:
         directory.claim({}, {})
         await Synthesis(
             Bounds(_DIALOGUES, 3 * _DIALOGUES, lambda: _DIALOGUES, config.dialogue_timeout),
             sampler=material.sampler,
-            troupe=Troupe(
-                model, material.prompts, role_models, connection.tool_calls, config.dialogue, config.seed
-            ),
+            troupe=make_troupe(alone, material, model, connection.model, connection.tool_calls),
             model=model,
             run=directory,
             bus=Bus(monotonic),

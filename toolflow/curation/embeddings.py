@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from yarl import URL
 
-import toolflow
 from toolflow.errors import GraphError, LLMError
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import (
@@ -20,6 +19,7 @@ from toolflow.llm.providers.failures import (
     response_failure,
     unreadable_failure,
 )
+from toolflow.llm.providers.session import open_session
 from toolflow.text import one_line
 
 
@@ -47,18 +47,7 @@ class EmbeddingSession:
         self._url = URL(f"{endpoint.base_url}/embeddings")
 
     async def __aenter__(self) -> EmbeddingSession:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self._endpoint.proxy(),
-            headers={
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "User-Agent": f"toolflow/{toolflow.__version__}",
-                **self._endpoint.sent_headers(),
-            },
-        )
+        self._session = open_session(self._endpoint)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -80,7 +69,6 @@ class EmbeddingSession:
         body = msgspec.json.encode({"model": self._model, "input": list(texts)})
         failure: LLMError
         try:
-            # A redirected POST would come back as a GET, and its key might go to a stranger.
             async with self._session.post(self._url, data=body, allow_redirects=False) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError) as error:
@@ -89,8 +77,7 @@ class EmbeddingSession:
             if 200 <= response.status < 300:
                 return self._vectors(answer, texts)
             failure = response_failure(response.status, response.headers, answer, self._endpoint, self._model)
-        # Raised out here, it drags along no aiohttp error: their repr shows the headers, key and all.
-        raise failure
+        raise failure  # out here it drags along no aiohttp error
 
     def _vectors(self, body: bytes, texts: Sequence[str]) -> NDArray[np.float32]:
         rows = self._rows(body)

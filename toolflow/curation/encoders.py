@@ -9,19 +9,25 @@ from typing import Final
 from toolflow.errors import UsageError
 from toolflow.folders import cache_folder
 from toolflow.graph.encoder import Encoder, WordLlamaEncoder
-from toolflow.llm.endpoint import Endpoint
+from toolflow.llm.endpoint import Access, Endpoint
 
 WORDLLAMA: Final = "wordllama"
 _SENTENCE: Final = "st:"
 
 
-def make_encoder(name: str | None, environment: Mapping[str, str]) -> Encoder:
+def is_remote(name: str | None) -> bool:
+    """Whether an encoder of this name is an endpoint."""
+    return name is not None and name.startswith(("http://", "https://"))
+
+
+def make_encoder(name: str | None, environment: Mapping[str, str], access: Access | None = None) -> Encoder:
     """The encoder of a name.
 
     Args:
         name: ``wordllama`` or None for the embedded default; ``st:MODEL`` for sentence-transformers; or the
             base URL of an OpenAI-compatible endpoint, followed by ``#MODEL`` unless it serves only one.
         environment: Usually ``os.environ``; may hold ``OPENAI_API_KEY``.
+        access: How to get in at an endpoint.
 
     Raises:
         UsageError: The name is none of these, or the endpoint serves several models and none is named.
@@ -33,19 +39,20 @@ def make_encoder(name: str | None, environment: Mapping[str, str]) -> Encoder:
         from toolflow.graph.sentence_encoder import SentenceEncoder  # noqa: PLC0415
 
         return SentenceEncoder(name.removeprefix(_SENTENCE))
-    if name.startswith(("http://", "https://")):
-        return _remote(name, environment)
+    if is_remote(name):
+        return _remote(name, environment, access)
     raise UsageError(
         f"{name!r} is no encoder",
         hint="Give wordllama, st:MODEL (sentence-transformers) or the base URL of an endpoint, URL#MODEL.",
     )
 
 
-def _remote(name: str, environment: Mapping[str, str]) -> Encoder:
+def _remote(name: str, environment: Mapping[str, str], access: Access | None) -> Encoder:
     from toolflow.curation.remote_encoder import RemoteEncoder, store_path  # noqa: PLC0415  aiohttp
 
     url, _, model = name.partition("#")
-    endpoint = Endpoint.from_environment(environment, url.rstrip("/").removesuffix("/embeddings"))
+    base_url = url.rstrip("/").removesuffix("/embeddings")
+    endpoint = Endpoint.from_environment(environment, base_url, access=access)
     if not model:
         model = _only_model(endpoint)
     return RemoteEncoder(endpoint, model, store=store_path(cache_folder(), endpoint, model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
@@ -52,10 +53,10 @@ async def evolve_tools(
     nursery = Nursery(tools, encoder, seed)
     evolved: list[Tool] = []
 
-    async def grow(seedling: Seedling) -> None:
-        mark = f"{seed}/{seedling.draw}"
+    async def grow(number: int) -> None:
+        mark = f"{seed}/{number}"
         if mark not in grown:
-            grown[mark] = await _ask_for_tool(inventor, seedling, mark)
+            grown[mark] = await _ask_for_tool(inventor, nursery.draw(number), mark)
             inventor.ledger.append(grown[mark].to_canonical())
 
     numbers = iter(number for number in range(_DRAWS_PER_TOOL * wanted) if f"{seed}/{number}" not in marks)
@@ -66,12 +67,13 @@ async def evolve_tools(
         inventor.count(
             await work_through(
                 inventor.session,
-                [nursery.draw(number) for number in wave],
+                wave,
                 grow,
                 lambda done, _: inventor.progress("evolving", len(evolved) + done, missing),
             )
         )
         for tool in filter(None, (grown.get(f"{seed}/{number}") for number in wave)):
+            await asyncio.sleep(0)  # comparing takes a while: let the loop see Ctrl-C
             twin = novelty.twin_of(tool)
             if twin is None:
                 novelty.add(tool)

@@ -87,9 +87,18 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    config: RunConfig, environment: Mapping[str, str], max_calls: int | None
+    config: RunConfig,
+    environment: Mapping[str, str],
+    max_calls: int | None,
+    tell: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Session]:
     """Connect to the model that a configuration names, as ``toolflow synth`` does.
+
+    Args:
+        config: Names models and endpoints.
+        environment: Usually ``os.environ``.
+        max_calls: Most calls; None for any number.
+        tell: Told what the user should know and is found out only later, a sentence each.
 
     Raises:
         UsageError: No model is named where one must be, or an extra is missing.
@@ -97,7 +106,7 @@ async def open_session(
     """
     # Nothing here calls tools: that the endpoint can is not asked.
     plain = config if config.tool_calls != "auto" else config.model_copy(update={"tool_calls": "json"})
-    async with connect(plain, environment) as connection:
+    async with connect(plain, environment, tell) as connection:
         router = make_router(config, connection)
         policy = RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout)
         client = Client(router, policy)
@@ -146,6 +155,7 @@ async def work_through(
 
     async def work() -> None:
         while not session.model.spent and (job := next(waiting, None)) is not None:
+            await asyncio.sleep(0)  # a model in process never waits: let the loop see Ctrl-C
             try:
                 await do(job)
             except BudgetSpentError:

@@ -15,7 +15,7 @@ from toolflow.llm.chat import ToolCallStyle
 from toolflow.llm.client import Provider
 from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
 from toolflow.llm.concurrency.limit import Concurrency, FixedConcurrency
-from toolflow.llm.endpoint import Endpoint, speaks, speaks_there
+from toolflow.llm.endpoint import UNCHECKED, Access, Endpoint, speaks, speaks_there
 from toolflow.llm.gate import Gate
 from toolflow.llm.live import LiveText
 from toolflow.llm.quota.estimate import TokenEstimator
@@ -30,11 +30,6 @@ _EMBEDDED_SLOTS: Final = 4
 """Each slot reserves the memory of a whole context, and two cores are busy with four."""
 
 _IN_PROCESS: Final = 64
-
-_UNCHECKED: Final = (
-    "WARNING: certificates are not checked (--insecure). Whoever sits between this machine and the endpoint "
-    "can read the key and every prompt, and write the answers."
-)
 
 _NOTHING_CONFIGURED: Final = (
     "No model is configured: the rehearsal model answers, in process and without cost. Its dialogues show "
@@ -86,7 +81,8 @@ async def connect(
     """
     names = set(config.model_names())
     there = speaks_there(environment, config.model_names())
-    named = bool(config.endpoints) or config.api is not None or there is not None
+    told = config.api is not None or config.api_key_env is not None
+    named = bool(config.endpoints) or told or there is not None
     if names <= {REHEARSAL} and not config.endpoints and (names or not named):
         async with _closing(_rehearsal(config, asked_for=bool(names))) as connection:
             yield connection
@@ -153,32 +149,28 @@ class _Weighted(NamedTuple):
     weight: float = 1.0
 
 
+def access_of(config: RunConfig) -> Access:
+    """How to get in at the endpoints of a run: those of its models, and its encoder's."""
+    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
+    return Access(config.api_key_env, headers, config.ca_bundle, config.insecure)
+
+
 def _endpoints(config: RunConfig, environment: Mapping[str, str]) -> list[_Weighted]:
+    access = access_of(config)
     if not config.endpoints:
         api = config.api or speaks_there(environment, config.model_names()) or "openai"
-        return [_Weighted(_as_told(Endpoint.from_environment(environment, api=api), config))]
+        return [_Weighted(Endpoint.from_environment(environment, api=api, access=access))]
     found: list[_Weighted] = []
     for entry in config.endpoints:
         api = entry.api or config.api or speaks(entry.base_url)
-        endpoint = _as_told(Endpoint.from_environment(environment, entry.base_url, api), config)
-        if entry.api_key_env is not None:
-            if entry.api_key_env not in environment:
-                raise UsageError(
-                    f"{endpoint.base_url}: the environment variable {entry.api_key_env} is not set",
-                    hint="Set it to the endpoint's key, or take api_key_env out of the configuration.",
-                )
-            endpoint = replace(endpoint, api_key=environment[entry.api_key_env])
+        own = replace(access, key_variable=entry.api_key_env or access.key_variable)
+        endpoint = Endpoint.from_environment(environment, entry.base_url, api, own)
         found.append(_Weighted(endpoint, entry.weight))
     urls = [entry.endpoint.base_url for entry in found]
     for url in urls:
         if urls.count(url) > 1:
             raise UsageError(f"the endpoint {url} is given twice", hint="Give it once, with a weight.")
     return found
-
-
-def _as_told(endpoint: Endpoint, config: RunConfig) -> Endpoint:
-    headers = {name: value.get_secret_value() for name, value in config.headers.items()}
-    return replace(endpoint, headers=headers, ca_bundle=config.ca_bundle, insecure=config.insecure)
 
 
 def _rehearsal(config: RunConfig, *, asked_for: bool) -> Connection:
@@ -206,7 +198,7 @@ async def _remote(
             "mistakes are made by the rehearsal model alone",
             hint="Give --mistakes to the server, toolflow provider, or leave it out.",
         )
-    notices: list[str] = [_UNCHECKED] if config.insecure else []
+    notices: list[str] = [UNCHECKED] if config.insecure else []
     models, there = await _probe(config, endpoints, notices)
     assistant = (*config.roles.assistant.models, config.model or models[0])[0]
     style = config.tool_calls
@@ -259,7 +251,7 @@ def _provider(
     from toolflow.llm.providers.openai import OpenAIProvider  # noqa: PLC0415
 
     kind = AnthropicProvider if endpoint.api == "anthropic" else OpenAIProvider
-    return kind(endpoint, stream=config.stream, live=live, tell=tell)
+    return kind(endpoint, stream=config.stream, live=live, tell=tell, silence=config.stream_silence)
 
 
 @asynccontextmanager

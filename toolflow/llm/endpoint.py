@@ -19,9 +19,31 @@ OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 ANTHROPIC_BASE_URL: Final = "https://api.anthropic.com/v1"
 ANTHROPIC_VERSION: Final = "2023-06-01"
 
+UNCHECKED: Final = (
+    "WARNING: certificates are not checked (--insecure). Whoever sits between this machine and the endpoint "
+    "can read the key and every prompt, and write the answers."
+)
+
 _SHORTEST_SECRET = 8
 _CHAT = re.compile(r"/chat/completions/*$")
 _MESSAGES = re.compile(r"(?:/v1)?(?:/messages)?/*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to get in at endpoints of which a user names the URL alone.
+
+    Attributes:
+        key_variable: The environment variable that holds the key; None for the usual one of what is spoken.
+        headers: As in :class:`Endpoint`.
+        ca_bundle: Likewise.
+        insecure: Likewise.
+    """
+
+    key_variable: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    ca_bundle: str | None = None
+    insecure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +85,11 @@ class Endpoint:
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str], base_url: str | None = None, api: Api = "openai"
+        cls,
+        environment: Mapping[str, str],
+        base_url: str | None = None,
+        api: Api = "openai",
+        access: Access | None = None,
     ) -> Endpoint:
         """The endpoint that ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY`` name, or ``ANTHROPIC_…``.
 
@@ -71,12 +97,25 @@ class Endpoint:
             environment: Usually ``os.environ``.
             base_url: Goes before the environment's.
             api: What is spoken there.
+            access: How to get in.
+
+        Raises:
+            UsageError: The URL cannot be used, or there is no such variable as the key is said to be in.
         """
+        way = access or Access()
         prefix, usual = (
             ("ANTHROPIC", ANTHROPIC_BASE_URL) if api == "anthropic" else ("OPENAI", OPENAI_BASE_URL)
         )
         url = base_url or environment.get(f"{prefix}_BASE_URL") or usual
-        return cls(url, environment.get(f"{prefix}_API_KEY"), api=api)
+        key = environment.get(way.key_variable or f"{prefix}_API_KEY")
+        endpoint = cls(url, key, way.headers, api, way.ca_bundle, way.insecure)
+        if key is None and way.key_variable is not None:
+            raise UsageError(
+                f"the environment variable {way.key_variable} is not set: it is to hold the key of "
+                f"{endpoint.base_url}",
+                hint="Set it, or name another one with --api-key-env, or api_key_env in the configuration.",
+            )
+        return endpoint
 
     def sent_headers(self) -> dict[str, str]:
         """Headers of every request."""

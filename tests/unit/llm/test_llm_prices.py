@@ -135,10 +135,10 @@ PAIR = "input_per_million: 1, output_per_million: 1"
         ),
         (f"4.1: {{{PAIR}}}", "prices.yaml: 4.1 is no model name"),
         (f"'a*b': {{{PAIR}}}", r"prices.yaml: a\*b has a \* that is not at its end"),
-        (f"m: {{{PAIR}}}\nm: {{{PAIR}}}", "not readable: .*'m' is there twice.* line 1"),
+        (f"m: {{{PAIR}}}\nm: {{{PAIR}}}", r"prices\.yaml:1: not valid YAML: .*'m' is there twice"),
         (f"m: {{{PAIR}, input_per_million: 2}}", "'input_per_million' is there twice"),
-        ("a: b: c", "prices.yaml: not readable: .* line 1"),
-        (f"[m]: {{{PAIR}}}", "prices.yaml: not readable"),
+        ("a: b: c", r"prices\.yaml:1: not valid YAML"),
+        (f"[m]: {{{PAIR}}}", r"prices\.yaml:1: not valid YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, told: str) -> None:
@@ -160,7 +160,7 @@ def test_a_wrong_json_file_is_refused_with_the_place(tmp_path: Path, text: str, 
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.yaml: No such file"):
+    with pytest.raises(UsageError, match=r"none\.yaml: the prices cannot be read: No such file"):
         Prices.load(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"m\xe9: 1")
     with pytest.raises(UsageError, match=r"latin\.yaml: not readable"):

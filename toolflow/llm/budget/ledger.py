@@ -9,6 +9,8 @@ from typing import Final, Literal, NamedTuple
 from toolflow.errors import UsageError
 from toolflow.llm.budget.prices import PICODOLLARS
 
+_NO_CALL: Final = "Give a larger one, or leave it out for no bound."
+
 Reason = Literal["cost", "calls", "tokens", "time"]
 """Which bound ended a budget."""
 
@@ -37,10 +39,10 @@ class BudgetBounds:
             if value is not None and not math.isfinite(value):
                 raise UsageError(f"a bound of {value} on the {name} is none", hint="Leave it out.")
         if self.cost is not None and self.cost < 0:
-            raise UsageError(f"a cost of at most {self.cost:g} USD leaves no call")
+            raise UsageError(f"a cost of at most {self.cost:g} USD leaves no call", hint=_NO_CALL)
         for name, number in (("calls", self.calls), ("LLM tokens", self.tokens), ("seconds", self.seconds)):
             if number is not None and number <= 0:
-                raise UsageError(f"a budget of {number:g} {name} leaves no call")
+                raise UsageError(f"a budget of {number:g} {name} leaves no call", hint=_NO_CALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 
+from toolflow.config import yaml_problem
 from toolflow.errors import UsageError
 from toolflow.llm.chat import Usage
 
@@ -146,8 +147,12 @@ def _read(label: str, read: Callable[[], bytes]) -> dict[str, Price]:
         text = read().decode()
         content = _parse_json(text) if label.endswith(".json") else yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except OSError as error:
-        raise UsageError(f"{label}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{label}: the prices cannot be read: {error.strerror}", hint="Check the path after --prices."
+        ) from error
+    except yaml.YAMLError as error:
+        raise UsageError(yaml_problem(label, error)) from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{label}: not readable: {' '.join(str(error).split())}") from error
     if content is None:
         return {}

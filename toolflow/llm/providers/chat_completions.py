@@ -12,7 +12,7 @@ from toolflow.errors import MalformedCompletionError
 from toolflow.llm.chat import Completion, FinishReason, Request, Usage
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import embedded_failure, ended_early, unreadable_failure
-from toolflow.llm.providers.wire import EncodedTools, RawCall, decode, encode, tool_calls, usable
+from toolflow.llm.providers.wire import Assembly, EncodedTools, RawCall, decode, encode, tool_calls, usable
 
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -89,19 +89,11 @@ class ChatCompletions:
         return ChatAssembly(request, endpoint)
 
 
-class ChatAssembly:
-    """The chunks of one streamed chat completion: a :class:`toolflow.llm.providers.wire.Assembly`.
-
-    Args:
-        request: What was asked.
-        endpoint: Who answers.
-    """
+class ChatAssembly(Assembly):
+    """The chunks of one streamed chat completion."""
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
-        self.pieces: list[str] = []
-        self.done = False
-        self._request = request
-        self._endpoint = endpoint
+        super().__init__(request, endpoint)
         self._reply = _Reply(choices=[])
         self._text: list[str] = []
         self._refusal: list[str] = []

@@ -42,7 +42,7 @@ _CONTEXT_LENGTH = re.compile(
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _NO_MONEY_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 _NO_MONEY = re.compile(r"credit balance is too low", re.IGNORECASE)
-_TRY_OTHER_URL = "Check --base-url: it usually ends in /v1."
+_TRY_OTHER_URL = "Check the URL: it usually ends in /v1."
 _STATUS_OF_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -138,7 +138,7 @@ def connection_failure(error: BaseException, endpoint: Endpoint) -> ConnectionFa
     distrusted = (cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError))
     untrusted = next((cause for cause in distrusted if hasattr(cause, "verify_message")), None)
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    hint = "Check --base-url and that the server runs; behind a proxy, check HTTPS_PROXY and NO_PROXY."
+    hint = "Check the URL and that the server runs; behind a proxy, check HTTPS_PROXY and NO_PROXY."
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         what = "the host name cannot be resolved"
     elif untrusted is not None:

@@ -13,13 +13,13 @@ from typing import Any, Final, Self
 import aiohttp
 from yarl import URL
 
-import toolflow
 from toolflow.errors import LLMError, PermanentLLMError
 from toolflow.llm.chat import Completion, Delivery, Request
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.live import LiveText
 from toolflow.llm.providers.failures import connection_failure, fell_silent, response_failure
 from toolflow.llm.providers.rate_headers import read_limits
+from toolflow.llm.providers.session import CONNECT_SECONDS, KEEPALIVE_SECONDS, open_session
 from toolflow.llm.providers.sse import EventReader
 from toolflow.llm.providers.wire import Assembly, Dialect
 
@@ -48,7 +48,8 @@ _TOLD: Final = {
     "tool_choice": "structured replies are asked for, not forced",
 }
 _REFUSED: Final = re.compile(
-    r"support|deprecated|cannot both|unknown|unrecognized|unexpected|not compatible|not permitted|extra",
+    r"support|deprecated|cannot both|unknown|unrecognized|unexpected|not compatible|not permitted|may not be|"
+    r"extra",
     re.IGNORECASE,
 )
 
@@ -82,15 +83,15 @@ class HTTPProvider:
         stream: bool = False,
         live: LiveText | None = None,
         tell: Callable[[str], None] | None = None,
-        connect_timeout: float = 30.0,
-        keepalive: float = 30.0,
+        connect_timeout: float = CONNECT_SECONDS,
+        keepalive: float = KEEPALIVE_SECONDS,
         silence: float = _LONGEST_SILENCE,
     ) -> None:
         self._endpoint = endpoint
         self._url = URL(f"{endpoint.base_url}{self.dialect.path}")
-        # Asked once: aiohttp's trust_env asks again for each request, in a thread.
-        self._proxy = endpoint.proxy()
-        self._tls = endpoint.trusted() if endpoint.base_url.startswith("https") else True
+        endpoint.proxy()  # what is wrong with the way there is told before anything is sent
+        if endpoint.base_url.startswith("https"):
+            endpoint.trusted()
         self._stream = stream
         self._live = live or LiveText()
         self._tell = tell
@@ -141,7 +142,6 @@ class HTTPProvider:
         data = body if len(body) <= _LARGEST_PLAIN_BODY else BytesIO(body)
         result: Completion | LLMError
         try:
-            # A redirected POST would come back as a GET, and its key might go to a stranger.
             async with session.post(
                 self._url, data=data, headers=self.dialect.headers(request), allow_redirects=False
             ) as response:
@@ -150,8 +150,7 @@ class HTTPProvider:
             result = connection_failure(error, self._endpoint)
         if isinstance(result, Completion):
             return result
-        # Raised out here, it drags along no aiohttp error: their repr shows the headers, key and all.
-        raise result
+        raise result  # out here it drags along no aiohttp error
 
     async def _receive(self, response: aiohttp.ClientResponse, request: Request) -> Completion | LLMError:
         if not 200 <= response.status < 300:
@@ -187,20 +186,11 @@ class HTTPProvider:
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise RuntimeError("the provider is closed")
-        self._session = aiohttp.ClientSession(
-            # The gate bounds the connections; a second queue here would not know which call goes first.
-            connector=aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=self._keepalive, ttl_dns_cache=300, ssl=self._tls
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect_timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=self._proxy,
-            headers={
-                "Content-Type": "application/json",
-                "Accept": f"{_EVENT_STREAM}, application/json" if self._stream else "application/json",
-                "User-Agent": f"toolflow/{toolflow.__version__}",
-                **self._endpoint.sent_headers(),
-            },
+        self._session = open_session(
+            self._endpoint,
+            accept=f"{_EVENT_STREAM}, application/json" if self._stream else "application/json",
+            connect_timeout=self._connect_timeout,
+            keepalive=self._keepalive,
         )
         return self._session
 

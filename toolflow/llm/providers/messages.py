@@ -1,6 +1,10 @@
 """Anthropic's Messages API as JSON: requests out, answers in (https://platform.claude.com/docs/en/api/messages).
 
 How requests look: :mod:`toolflow.llm.providers.message_bodies`.
+
+Thinking is never turned on; where a model thinks unasked, its blocks are passed over and not sent back. Such
+(adaptive) thinking does not ask for them, as turning it on by hand would; and they are bound to the very
+conversation that they came from, while ours are written anew for every call.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from toolflow.llm.chat import Completion, FinishReason, Request, Usage
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import embedded_failure, ended_early, unreadable_failure
 from toolflow.llm.providers.message_bodies import message_body
-from toolflow.llm.providers.wire import RawCall, decode, encode, tool_calls, usable
+from toolflow.llm.providers.wire import Assembly, RawCall, decode, encode, tool_calls, usable
 
 SEED_HEADER: Final = "X-Toolflow-Seed"
 """The rehearsal server reads the seed here; others ignore it, and the API has no field for one."""
@@ -102,19 +106,11 @@ class Messages:
         return MessageAssembly(request, endpoint)
 
 
-class MessageAssembly:
-    """The events of one streamed message: a :class:`toolflow.llm.providers.wire.Assembly`.
-
-    Args:
-        request: What was asked.
-        endpoint: Who answers.
-    """
+class MessageAssembly(Assembly):
+    """The events of one streamed message."""
 
     def __init__(self, request: Request, endpoint: Endpoint) -> None:
-        self.pieces: list[str] = []
-        self.done = False
-        self._request = request
-        self._endpoint = endpoint
+        super().__init__(request, endpoint)
         self._answer = _Answer(content=[])
         self._blocks: dict[int, _Block] = {}
         self._written: dict[int, list[str]] = {}
@@ -127,7 +123,7 @@ class MessageAssembly:
         match event.type:
             case "content_block_delta" if delta is not None:
                 text = delta.text or delta.partial_json
-                if text and event.index in self._blocks:  # Thinking and signatures are nobody's words.
+                if text and event.index in self._blocks:  # Deltas of thinking and signatures hold neither.
                     self._written[event.index].append(text)
                     self.pieces.append(text)
             case "content_block_start" if event.content_block is not None:
@@ -162,6 +158,7 @@ class MessageAssembly:
 
 def _completion(answer: _Answer, request: Request, endpoint: Endpoint) -> Completion:
     blocks = answer.content if isinstance(answer.content, list) else []
+    # Any other block (thinking, redacted_thinking) is nobody's words.
     text = "".join(block.text for block in blocks if block.type == "text" and block.text)
     called = [block for block in blocks if block.type == "tool_use"]
     reason = _FINISH_REASONS.get(answer.stop_reason or "")

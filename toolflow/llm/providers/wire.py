@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
@@ -22,32 +23,39 @@ _ENCODED_TOOLS_KEPT: Final = 16_384
 _encoder = msgspec.json.Encoder()
 
 
-class Assembly(Protocol):
+class Assembly(ABC):
     """An answer that comes in pieces.
+
+    Args:
+        request: What was asked.
+        endpoint: Who answers.
 
     Attributes:
         pieces: Its text so far, for whoever watches.
         done: Whether all of it is there.
     """
 
-    pieces: list[str]
-    done: bool
+    def __init__(self, request: Request, endpoint: Endpoint) -> None:
+        self.pieces: list[str] = []
+        self.done = False
+        self._request = request
+        self._endpoint = endpoint
 
+    @abstractmethod
     def feed(self, data: bytes) -> None:
         """Take the data of the next event.
 
         Raises:
             LLMError: It is an error, or no event.
         """
-        ...
 
+    @abstractmethod
     def completion(self) -> Completion:
         """What the pieces make: the same as the answer in one piece would.
 
         Raises:
             LLMError: The stream ended before its end, or holds no usable message.
         """
-        ...
 
 
 class Dialect(Protocol):

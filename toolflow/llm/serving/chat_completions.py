@@ -17,11 +17,10 @@ from toolflow.errors import (
     ModelNotFoundError,
     PermanentLLMError,
 )
-from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling
-from toolflow.llm.serving.dialect import Asked, pieces
+from toolflow.llm.chat import Completion, Request, ResponseFormat, Sampling
+from toolflow.llm.serving.dialect import NOWHERE, Asked, pieces, read
 from toolflow.llm.serving.limiter import LimitState
 
-_NOWHERE = CallKey(0, "", 0)
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
 _ANY_OBJECT = ResponseFormat("object", {"type": "object"})
 
@@ -106,13 +105,10 @@ class ServedChatCompletions:
     """A :class:`toolflow.llm.serving.dialect.ServedDialect`."""
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Asked:  # noqa: ARG002  all is in the body
-        try:
-            raw = _decoder.decode(body)
-        except (ValueError, RecursionError) as error:
-            raise PermanentLLMError(f"not a chat-completions request that is served here: {error}") from None
+        raw = read(body, _decoder, "chat-completions")
         max_tokens = raw.max_completion_tokens if raw.max_tokens is None else raw.max_tokens
         request = Request(
-            _NOWHERE,
+            NOWHERE,
             raw.model,
             tuple(_message(message) for message in raw.messages),
             tuple(_tool(tool.function) for tool in raw.tools or ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
@@ -229,7 +230,11 @@ def read_cap(text: str) -> tuple[tuple[float, int], ...]:
         try:
             found.append((float(since or 0), int(cap)))
         except ValueError:
-            raise UsageError(f"{part!r} is no cap", hint="Write 48, or 48,16@60 for 16 after 60 s.") from None
-    if any(cap < 0 for _, cap in found):
-        raise UsageError("a cap cannot be below 0")
+            found.append((math.nan, 0))
+        if not math.isfinite(found[-1][0]):
+            raise UsageError(f"{part!r} is no cap", hint="Write 48, or 48,16@60 for 16 after 60 s.")
+    if any(cap < 1 for _, cap in found):
+        raise UsageError(f"a cap of {min(cap for _, cap in found)} lets nothing in", hint="Give at least 1.")
+    if any(since < 0 for since, _ in found):
+        raise UsageError("a cap cannot begin before the first request", hint="Give seconds from 0 on.")
     return tuple(sorted(found))

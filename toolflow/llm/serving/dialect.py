@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
+
+import msgspec
 
 from toolflow.errors import (
     AuthenticationError,
@@ -18,8 +20,13 @@ from toolflow.errors import (
     RateLimitedError,
     ServerFailedError,
 )
-from toolflow.llm.chat import Completion, Request
+from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.serving.limiter import LimitState
+
+T = TypeVar("T")
+
+NOWHERE: Final = CallKey(0, "", 0)
+"""The place of a request that came over HTTP: it says of none."""
 
 _LETTERS_PER_TOKEN: Final = 4
 
@@ -91,6 +98,18 @@ class ServedDialect(Protocol):
     def limit_headers(self, states: list[LimitState]) -> dict[str, str]:
         """The headers that tell how far limits are used up."""
         ...
+
+
+def read(body: bytes, decoder: msgspec.json.Decoder[T], wanted: str) -> T:
+    """The body of a request as a typed structure.
+
+    Raises:
+        PermanentLLMError: It is none, or asks for what is not served.
+    """
+    try:
+        return decoder.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise PermanentLLMError(f"not a {wanted} request that is served here: {error}") from None
 
 
 def status_of(error: LLMError) -> int:

@@ -11,12 +11,11 @@ import msgspec
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import LLMError, PermanentLLMError
-from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling
+from toolflow.llm.chat import Completion, Request, ResponseFormat, Sampling
 from toolflow.llm.providers.messages import SEED_HEADER
-from toolflow.llm.serving.dialect import Asked, pieces
+from toolflow.llm.serving.dialect import NOWHERE, Asked, pieces, read
 from toolflow.llm.serving.limiter import LimitState
 
-_NOWHERE: Final = CallKey(0, "", 0)
 _STOP_REASONS: Final = {
     "stop": "end_turn",
     "tool_calls": "tool_use",
@@ -81,10 +80,7 @@ class ServedMessages:
     """A :class:`toolflow.llm.serving.dialect.ServedDialect`."""
 
     def decode(self, body: bytes, headers: Mapping[str, str]) -> Asked:
-        try:
-            raw = _decoder.decode(body)
-        except (ValueError, RecursionError) as error:
-            raise PermanentLLMError(f"not a messages request that is served here: {error}") from None
+        raw = read(body, _decoder, "messages")
         _check_turns(raw.messages)
         choice, tools = raw.tool_choice, raw.tools or []
         # A tool that must be called is how a structured reply is asked for.
@@ -92,7 +88,7 @@ class ServedMessages:
         wanted = next((tool for tool in tools if tool.name == forced), None)
         seed = headers.get(SEED_HEADER, "")
         request = Request(
-            _NOWHERE,
+            NOWHERE,
             raw.model,
             tuple(_messages(raw)),
             tuple(

@@ -1,0 +1,39 @@
+"""What a command prints, and where."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolflow.errors import UsageError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ShowAll = Annotated[bool, typer.Option("--all", help="Print all of it, however long it gets.")]
+
+
+def check_output(path: Path) -> None:
+    """Make sure, before any work is done, that a file may be written there.
+
+    Raises:
+        UsageError: It may not.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"there is no folder {path.parent}"
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        reason = "no permission"
+    else:
+        return
+    raise UsageError(f"{path}: cannot be written: {reason}", hint="Give the path of a file after -o.")
+
+
+def print_json(value: Any) -> None:
+    """Print one line of JSON."""
+    from toolflow.catalog.tool import encode_json
+
+    typer.echo(encode_json(value))
