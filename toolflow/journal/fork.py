@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from typing import Final
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.bodies import CallRecord, completion_of
 from toolflow.journal.digest import request_hash
+from toolflow.journal.lines import unusable
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import read_record, require_record
@@ -68,15 +69,21 @@ def begin_fork(run: RunDirectory, origin: Path) -> str:
 def _copy(source: Path, target: Path) -> None:
     """Copy a journal as it is at this moment; the copy appears complete or not at all."""
     beside = target.with_name(target.name + ".tmp")
-    beside.unlink(missing_ok=True)
-    with (
-        in_words(source),
-        closing(open_for_reading(source)) as there,
-        closing(sqlite3.connect(beside)) as here,
-    ):
-        there.backup(here)
-        here.execute("PRAGMA journal_mode = DELETE")
-    beside.replace(target)
+    leftovers = [beside, beside.with_name(beside.name + "-journal")]
+    with in_words(source), closing(open_for_reading(source)) as there:
+        try:
+            for leftover in leftovers:
+                leftover.unlink(missing_ok=True)
+            with in_words(target), closing(sqlite3.connect(beside)) as here:
+                there.backup(here)
+                here.execute("PRAGMA journal_mode = DELETE")
+            beside.replace(target)
+        except OSError as error:
+            raise unusable(target, error) from error
+        finally:
+            for leftover in leftovers:
+                with suppress(OSError):
+                    leftover.unlink(missing_ok=True)
 
 
 class TakingOver:

@@ -376,6 +376,7 @@ def test_a_salvage_that_dies_at_any_step_is_done_again(tmp_path: Path) -> None:
     spoil(original, lambda content: content.__setitem__(slice(PAGE_BYTES, 2 * PAGE_BYTES), b"x" * PAGE_BYTES))
     steps = {Path: ("rename", "replace", "unlink", "touch"), shutil: ("copyfile",), os: ("fsync",)}
     results = set[int]()
+    most = 0
     for most in range(100):
         folder = Path(shutil.copytree(original.parent, tmp_path / str(most)))
         child = os.fork()
