@@ -35,7 +35,7 @@ from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
-from toolflow.summary import summarise
+from toolflow.summary import Before, summarise
 from toolflow.view.display import Display
 from toolflow.view.steering import Controls
 from toolflow.watchdog import Bark, Situation, Watchdog
@@ -245,7 +245,7 @@ async def _play_with(
         events.follow(client.statistics),
         Watchdog().watch(situation, tell),
     )
-    before = run.read_summary()
+    before = Before(run.read_summary(), journal.totals().all)
     try:
         with stopped_by_signals(stop):
             async with _beside(*watching):

@@ -62,7 +62,8 @@ class Earlier:
         if self.journal_lost:
             finished = len(self.accepted) + len(self.thrown_out)
             yield (
-                f"journal.sqlite is gone. The {finished:,} finished dialogues stay as they are; all others are paid for again. What was spent so far is no longer known: "
+                f"journal.sqlite is gone. The {finished:,} finished dialogues stay as they are; all "
+                "others are paid for again. What was spent so far is no longer known: "
                 "calls, LLM tokens, cost and budgets are counted from here."
             )
         if self.damaged:
@@ -148,12 +149,7 @@ class RunDirectory:
         wanted = msgspec.json.decode(msgspec.json.encode(fingerprint))
         known = read_record(self.path)
         if known is None:
-            for path in (self.dialogues, self.rejected, self.journal):
-                if _has_content(path):
-                    raise RunDirectoryError(
-                        f"{self.path} holds a {path.name} but no run.json",
-                        hint="Choose another folder with -o RUN.",
-                    )
+            self.require_new()
             write_inputs(self.path, inputs())
         elif known.fingerprint != wanted:
             lines = "\n".join(f"  {line}" for line in self._told(known, wanted, inputs))
@@ -165,6 +161,19 @@ class RunDirectory:
         origin = {} if known is None else {"forked_from": known.facts.get("forked_from")}
         write_record(self.path, RunRecord(wanted, {**facts, **{k: v for k, v in origin.items() if v}}))
         return known is not None
+
+    def require_new(self) -> None:
+        """Refuse a folder that holds something of a run, for one that is to begin.
+
+        Raises:
+            RunDirectoryError: It does.
+        """
+        for path in (self.dialogues, self.rejected, self.journal):
+            if _has_content(path):
+                raise RunDirectoryError(
+                    f"{self.path} holds a {path.name} but no run.json",
+                    hint="Choose another folder with -o RUN.",
+                )
 
     def _told(self, known: RunRecord, wanted: Mapping[str, Any], inputs: InputsReader) -> list[str]:
         return differences(self.path, known.fingerprint, wanted, inputs())

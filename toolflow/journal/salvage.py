@@ -23,6 +23,7 @@ from toolflow.journal.bodies import decompress
 from toolflow.journal.carving import carve_calls, merge_log
 from toolflow.journal.damage import find_damage
 from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, open_for_writing
+from toolflow.runtime.signals import interruptible
 
 _USAGE: Final = "calls, prompt_tokens, completion_tokens, attempts, seconds"
 _OTHERS: Final = {
@@ -79,8 +80,9 @@ def mend(path: Path, *, thorough: bool = False) -> Salvage | None:
     """
     if not path.exists() and _beside(path, _WHOLE).exists():
         _take_its_place(path)  # a process died after it had moved the damaged journal aside
-    damage = find_damage(path, thorough=thorough)
-    return None if damage is None else salvage(path, damage)
+    with interruptible():
+        damage = find_damage(path, thorough=thorough)
+        return None if damage is None else salvage(path, damage)
 
 
 def salvage(path: Path, damage: str) -> Salvage:
