@@ -1,8 +1,8 @@
 """summary.json: what a run has come to, this process and earlier ones together.
 
-Completed calls, their attempts and LLM tokens come from the journal, those of killed processes too. What it
-does not hold is added up from one summary to the next: ``failed`` calls, ``unanswered`` attempts (that brought
-no completion), those that were ``rate_limited``, and ``wall_s``. Of these a killed process leaves nothing.
+Completed calls, their attempts and LLM tokens come from the journal, those of killed processes too. What
+it does not hold is added up from one summary to the next: ``failed`` calls, ``unanswered`` attempts (that
+brought no completion), ``rate_limited`` ones, and ``wall_s``. Of these a killed process leaves nothing.
 """
 
 from __future__ import annotations
