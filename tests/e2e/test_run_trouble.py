@@ -162,7 +162,8 @@ def test_a_copy_of_a_run_that_goes_on_is_a_run(
     run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
     process = start(*run.arguments)
     for number in range(3):
-        assert until(process, lambda least=50 * (number + 1): run.journalled() > least)
+        goal = 50 * (number + 1)
+        assert until(process, lambda goal=goal: run.journalled() > goal)  # type: ignore[misc]
         shutil.copytree(run.folder, tmp_path / str(number))
     process.kill()
     process.wait(20)

@@ -48,11 +48,13 @@ class Scan(NamedTuple):
 
     Attributes:
         lines: The first line of each dialogue, in the order of the file.
-        damaged: How many others there are: torn, overwritten or doubled.
+        damaged: Numbers of the others, from 1: overwritten, doubled, or torn.
+        torn: Whether the last one is torn: it may be being written.
     """
 
     lines: list[Line]
-    damaged: int
+    damaged: list[int]
+    torn: bool = False
 
 
 class _Metadata(msgspec.Struct):
@@ -94,23 +96,24 @@ def scan_thrown_out(path: Path) -> Scan:
 
 def _scan(path: Path, read: Callable[[bytes], tuple[int, dict[str, Any]]]) -> Scan:
     found: dict[int, Line] = {}
-    damaged = offset = 0
+    damaged: list[int] = []
+    torn, offset = False, 0
     if not path.exists():
-        return Scan([], 0)
+        return Scan([], damaged)
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             try:
-                # A line without its end was torn: what reads as whole may lack its last digits.
-                if not line.endswith(b"\n"):
-                    raise msgspec.DecodeError("torn")
-                index, content = read(line)
+                # What reads as whole may lack its last digits.
+                torn = not line.endswith(b"\n")
+                index, content = (None, {}) if torn else read(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                damaged += 1
+                index, content = None, {}
+            if index is None or index in found:
+                damaged.append(number)
             else:
-                damaged += index in found
-                found.setdefault(index, Line(index, offset, len(line), content))
+                found[index] = Line(index, offset, len(line), content)
             offset += len(line)
-    return Scan(list(found.values()), damaged)
+    return Scan(list(found.values()), damaged, torn)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -200,7 +200,7 @@ class RunDirectory:
         kept = [line for line in accepted.lines if line.index in first]
         known = {line.index for line in accepted.lines}
         left = [line for line in thrown_out.lines if line.index not in known]
-        damaged = accepted.damaged + thrown_out.damaged + len(thrown_out.lines) - len(left)
+        in_both = len(thrown_out.lines) - len(left)
         staying = [line for line in left if not (retry_failed and line.content["stage"] == PLAYED)]
         if accepted.damaged or len(kept) < len(accepted.lines):
             keep_lines(self.dialogues, kept)
@@ -212,7 +212,7 @@ class RunDirectory:
             sorted(first),
             [line.content for line in staying],
             spare=len(accepted.lines) - len(kept),
-            damaged=damaged,
+            damaged=len(accepted.damaged) + len(thrown_out.damaged) + in_both,
             retried=len(left) - len(staying),
             journal_lost=bool(accepted.lines or left) and not _has_content(self.journal),
         )
