@@ -70,7 +70,7 @@ def test_sixty_kills_change_nothing(command: Command, start: Start, tmp_path: Pa
         "sent twice": counters["requests"] - reference.calls,
         "answered twice": counters["repeated"],
     }
-    print(figures)  # shown by -s
+    print(figures)  # noqa: T201  shown by -s
     assert len(killed.kinds) >= 60
     assert killed.in_final_write >= 3
     assert_nothing_was_lost_or_paid_for_nothing(command, run, reference, killed)
