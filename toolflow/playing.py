@@ -29,7 +29,7 @@ from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
-from toolflow.summary import summarise
+from toolflow.summary import Before, summarise
 from toolflow.view.display import Display
 from toolflow.view.steering import Controls
 from toolflow.watchdog import Bark, Watchdog
@@ -143,7 +143,7 @@ class _Run:
     async def _play(self, earlier: Earlier, journal: SqliteJournal, events: RunEvents) -> Result:
         """Put everything together, let it run under watch, and sum it up however it ends."""
         progress = Progress(self.config.n, monotonic)
-        before = self.directory.read_summary()
+        before = Before(self.directory.read_summary(), journal.totals().all)
         with open_calling(
             self.config, self.connection, self.spending, journal, self.directory.path
         ) as calling:

@@ -1,18 +1,37 @@
-"""summary.json: what a run has come to, this process and earlier ones together."""
+"""summary.json: what a run has come to, this process and earlier ones together.
+
+Completed calls, their attempts and LLM tokens come from the journal, those of killed processes too. What
+it does not hold is added up from one summary to the next: ``failed`` calls, ``unanswered`` attempts (that
+brought no completion), ``rate_limited`` ones, and ``wall_s``. Of these a killed process leaves nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from toolflow.journal.reading import Sum
 from toolflow.progress import ProgressSnapshot
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there when this process began.
+
+    Attributes:
+        summary: What an earlier process left; empty where none did.
+        journalled: The calls of the run until then.
+    """
+
+    summary: Mapping[str, Any]
+    journalled: Sum
+
+
 def summarise(
     snapshot: ProgressSnapshot,
     journalled: Sum,
-    before: Mapping[str, Any],
+    before: Before,
     *,
     taken_over: int,
     cost: float | None,
@@ -23,13 +42,15 @@ def summarise(
     Args:
         snapshot: The end of this process's part.
         journalled: The paid calls of the whole run.
-        before: The summary that an earlier process left.
+        before: What was there when it began.
         taken_over: Calls that this process took over from another run.
         cost: US dollars of the whole run; None where a price is not known.
         rehearsal: Whether replies come from the rehearsal model.
     """
     calls = snapshot.calls
-    earlier = before.get("calls", {})
+    earlier = before.summary.get("calls", {})
+    answered = journalled.attempts - before.journalled.attempts
+    unanswered = max(calls.attempts - answered, 0) + earlier.get("unanswered", 0)
     return {
         "dialogues": {
             "target": snapshot.target,
@@ -41,7 +62,8 @@ def summarise(
         "calls": {
             "completed": journalled.calls,
             "failed": calls.failed + earlier.get("failed", 0),
-            "attempts": calls.attempts + earlier.get("attempts", 0),
+            "attempts": journalled.attempts + unanswered,
+            "unanswered": unanswered,
             "rate_limited": calls.rate_limited + earlier.get("rate_limited", 0),
             "taken_over": taken_over + earlier.get("taken_over", 0),
         },
@@ -50,6 +72,6 @@ def summarise(
             "completion": journalled.usage.completion,
         },
         "cost_usd": None if cost is None else round(cost, 6),  # never guessed
-        "wall_s": round(snapshot.seconds + before.get("wall_s", 0.0), 3),
+        "wall_s": round(snapshot.seconds + before.summary.get("wall_s", 0.0), 3),
         "rehearsal": rehearsal,
     }

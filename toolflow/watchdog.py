@@ -18,6 +18,9 @@ _QUIET_SECONDS: Final = 60.0
 _LATENCIES: Final = 5.0
 """A run is quiet for so many seconds, and so many times what an attempt usually takes, before it is told."""
 
+_STUCK_SECONDS: Final = 10.0
+"""Replies that wait to be written are told of sooner: that takes milliseconds where nothing is wrong."""
+
 _LIKE_THE_LAST: Final = 1.5
 """Where silences end by themselves, as under a tight rate limit, only one that is so much longer is told."""
 
@@ -101,6 +104,8 @@ class Watchdog:
             return over
         quiet = now - self._since
         patience = max(_QUIET_SECONDS, _LATENCIES * situation.usual, self._used_to)
+        if situation.recording:
+            patience = _STUCK_SECONDS
         if quiet < patience or (self._barked and now < self._next):
             return None
         self._next = now + min(patience * 2**self._barked, _LONGEST_PAUSE)

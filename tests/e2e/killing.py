@@ -272,6 +272,10 @@ def assert_nothing_was_lost_or_paid_for_nothing(
     # Sent twice: at most what was in flight at the kills, and exactly that if all of it was asked again.
     assert counters["requests"] - reference.calls <= killed.in_flight
     assert run.journalled() == reference.calls
+    # Those of killed processes are among them.
+    calls = json.loads((run.folder / "summary.json").read_text())["calls"]
+    assert calls["completed"] == reference.calls
+    assert reference.calls <= calls["attempts"] <= counters["requests"]
 
 
 def finish(start: Start, run: Run) -> None:

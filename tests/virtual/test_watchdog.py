@@ -156,5 +156,5 @@ def test_a_journal_that_does_not_answer_is_named() -> None:
 
     said = watched(script, seconds=70, recording=3)
     assert said[0][1].startswith(
-        "No call was completed for 60 s: 3 replies wait to be written to the journal: its disk does"
+        "No call was completed for 10 s: 3 replies wait to be written to the journal: its disk does"
     )

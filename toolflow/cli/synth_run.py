@@ -16,6 +16,7 @@ from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
 from toolflow.cli.telling import progress
 from toolflow.config import RunConfig
+from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
 from toolflow.playing import Result, play_run
@@ -49,9 +50,12 @@ def run_synthesis(
     console = Console(stderr=True)
     if fork is not None:
         require_record(output)
+    folder = fork or output
+    if folder.is_dir() and not dry_run:
+        with RunDirectory(folder):
+            pass  # another process is using it: say so before much is read, and anything asked
     with nullcontext() if display == "none" else progress() as tell:
         material = read_material(config, tell)
-    folder = fork or output
     if dry_run:
         _describe(config, material, folder, as_json=as_json)
         return 0

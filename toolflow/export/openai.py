@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from toolflow.errors import RunDirectoryError, UsageError
+from toolflow.journal.lines import encode_line, replace_file, scan_accepted
 
 Line = dict[str, Any]
 
@@ -31,8 +32,8 @@ def export(run: Path, format_name: str, output: Path) -> int:
         Number of dialogues written.
 
     Raises:
-        UsageError: The format is unknown, or the output cannot be written.
-        RunDirectoryError: The folder holds no run, or a line cannot be read.
+        UsageError: The format is unknown.
+        RunDirectoryError: The folder holds no run, a line cannot be read, or the output cannot be written.
     """
     convert = FORMATS.get(format_name)
     if convert is None:
@@ -40,40 +41,20 @@ def export(run: Path, format_name: str, output: Path) -> int:
     source = run / "dialogues.jsonl"
     if not source.exists():
         raise RunDirectoryError(f"{run} holds no run: dialogues.jsonl is missing")
-    offsets = sorted(_offsets(source))
-    beside = output.with_name(output.name + ".tmp")
-    try:
-        with source.open("rb") as lines, beside.open("wb") as target:
-            for _, offset in offsets:
-                lines.seek(offset)
-                target.write(msgspec.json.encode(convert(msgspec.json.decode(lines.readline()))) + b"\n")
-        beside.replace(output)
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror or error}") from error
-    return len(offsets)
+    scan = scan_accepted(source)
+    wrong = scan.damaged[: len(scan.damaged) - scan.torn]
+    if wrong:
+        raise RunDirectoryError(
+            f"{source}:{wrong[0]}: not a dialogue, or one that stands there twice"
+            + (f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""),
+            hint="toolflow check RUN --apply makes the file anew from the journal, at no cost.",
+        )
 
+    def converted() -> Iterator[bytes]:
+        with source.open("rb") as file:
+            for line in sorted(scan.lines, key=lambda line: line.index):
+                file.seek(line.offset)
+                yield encode_line(convert(msgspec.json.decode(file.read(line.length))))
 
-class _Metadata(msgspec.Struct):
-    index: int
-
-
-class _Indexed(msgspec.Struct):
-    metadata: _Metadata
-
-
-def _offsets(path: Path) -> Iterator[tuple[int, int]]:
-    """Dialogue index and place in the file of each line; a torn last line is left out."""
-    decoder = msgspec.json.Decoder(_Indexed)
-    offset = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield decoder.decode(line).metadata.index, offset
-            except msgspec.MsgspecError as error:
-                raise RunDirectoryError(
-                    f"{path}:{number}: not a dialogue: {error}",
-                    hint="toolflow check RUN --apply makes the file anew from the journal, at no cost.",
-                ) from error
-            offset += len(line)
+    replace_file(output, converted())
+    return len(scan.lines)

@@ -1,12 +1,14 @@
-"""Reads the calls out of a database file page by page, where the way to them through its tree is lost.
+"""Reads the calls out of a database file page by page, whether or not the tree that leads to them is whole.
 
 The layout is that of https://www.sqlite.org/fileformat.html: leaf pages of tables (section 1.6), overflow
-pages, and the record format (section 2.1). A row counts only where it has the columns of ``calls``, each of
-its type; whether its body is what was written is for the caller to check.
+pages, the record format (section 2.1) and the write-ahead log (section 4.1). A row counts only where it has
+the columns of ``calls``, each of its type; whether its body is what was written is for the caller to check.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,17 +24,65 @@ _FEWEST_LOCAL: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
 
 _CONSTANTS: Final = {0: None, 8: 0, 9: 1}
 
+_LOG_HEADER: Final = struct.Struct(">16x8s8x")
+"""Of the log: salt."""
+_FRAME: Final = struct.Struct(">II8s8x")
+"""Of a page in the log: its number; pages in the database if it ends a commit, else 0; salt."""
+
 Value = int | float | str | bytes | None
+
+
+def merge_log(path: Path, copy: Path, *, first_page: bytes) -> None:
+    """Copy a database, whatever its state, with the pages that the commits in its log have changed.
+
+    Args:
+        path: The database; its log lies beside it, if there is one.
+        copy: Written anew; needs no log.
+        first_page: Takes the place of the first one, which holds nothing but where the tables begin, and that
+            is the same in every journal.
+    """
+    log = path.with_name(path.name + "-wal")
+    shutil.copyfile(path, copy)
+    most = path.stat().st_size // PAGE_BYTES + (log.stat().st_size // PAGE_BYTES if log.exists() else 0)
+    with copy.open("r+b") as file:
+        for number, page in _logged(log):
+            if number <= most:  # others are garbage
+                file.seek((number - 1) * PAGE_BYTES)
+                file.write(page)
+        pages = max(file.seek(0, os.SEEK_END) // PAGE_BYTES, 1)
+        file.truncate(pages * PAGE_BYTES)
+        file.seek(0)
+        # Without a log (bytes 18 and 19), and so many pages (28 to 31).
+        file.write(b"".join((first_page[:18], b"\1\1", first_page[20:28], struct.pack(">I", pages))))
+        file.write(first_page[32:])
+
+
+def _logged(log: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and content of the pages of each whole commit, oldest first."""
+    if not log.exists():
+        return
+    with log.open("rb") as file:
+        header = file.read(_LOG_HEADER.size)
+        salt = _LOG_HEADER.unpack(header)[0] if len(header) == _LOG_HEADER.size else b""
+        commit: list[tuple[int, bytes]] = []
+        while len(frame := file.read(_FRAME.size + PAGE_BYTES)) == _FRAME.size + PAGE_BYTES:
+            number, ends_commit, its_salt = _FRAME.unpack_from(frame)
+            if its_salt != salt or not number:
+                return  # left from an earlier use of the file
+            commit.append((number, frame[_FRAME.size :]))
+            if ends_commit:
+                yield from commit
+                commit.clear()
 
 
 def carve_calls(path: Path) -> Iterator[tuple[Value, ...]]:
     """Id and columns of every call on a page that can be read, in no order; some may come twice."""
     with path.open("rb") as file:
-        for page in iter(lambda: file.read(PAGE_BYTES), b""):
-            here = file.tell()
-            if page[0] == _LEAF and len(page) == PAGE_BYTES:
+        for number in range(path.stat().st_size // PAGE_BYTES):
+            file.seek(number * PAGE_BYTES)
+            page = file.read(PAGE_BYTES)
+            if page[0] == _LEAF:
                 yield from _calls_on(page, file)
-            file.seek(here)
 
 
 def _calls_on(page: bytes, file: BinaryIO) -> Iterator[tuple[Value, ...]]:
@@ -43,8 +93,8 @@ def _calls_on(page: bytes, file: BinaryIO) -> Iterator[tuple[Value, ...]]:
             number, start = _varint(page, start)
             row = _values(_payload(page, start, length, file))
         except (IndexError, ValueError, struct.error):
-            continue
-        if len(row) == 1 + len(_SHAPE):
+            continue  # a cell, or the way through it, is garbage
+        if len(row) == 1 + len(_SHAPE) and 0 < number < 2**63:
             # A real number that is whole is kept as an integer.
             values = [
                 float(value) if kind is float and isinstance(value, int) else value
@@ -62,11 +112,14 @@ def _payload(page: bytes, start: int, length: int, file: BinaryIO) -> bytes:
         local = local if local <= _MOST_LOCAL else _FEWEST_LOCAL
     content = bytearray(page[start : start + local])
     following = page[start + local : start + local + 4]
+    seen = {0}
     while len(content) < length:
-        file.seek((int.from_bytes(following, "big") - 1) * PAGE_BYTES)
+        number = int.from_bytes(following, "big")
+        if number in seen or number * PAGE_BYTES > os.fstat(file.fileno()).st_size:
+            raise ValueError("it goes round in a circle, or nowhere")
+        seen.add(number)
+        file.seek((number - 1) * PAGE_BYTES)
         overflow = file.read(PAGE_BYTES)
-        if len(overflow) < PAGE_BYTES:
-            raise ValueError("the rest is not there")
         content += overflow[4 : 4 + length - len(content)]
         following = overflow[:4]
     return bytes(content)

@@ -11,34 +11,46 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import decompress
-from toolflow.journal.schema import LOCK_SECONDS, check_version, is_empty, worded
+from toolflow.journal.schema import check_version, is_empty, worded
 
 _WHOLE_CHECK: Final = 128 * 2**20
 """Bytes up to which a journal is checked whole when it is opened."""
 _SAMPLES: Final = 200
+_LOCK_SECONDS: Final = 2.0
+"""Longer than a program that closes the file takes to merge the log; one that holds a lock on is refused."""
 
 
 def find_damage(path: Path, *, thorough: bool = False) -> str | None:
     """What is wrong with a journal; None where nothing is found, or where there is none.
+
+    A damaged one is left as it is, with its log.
 
     Args:
         path: The journal; no other process may be writing to it.
         thorough: Read everything, however large it is.
 
     Raises:
-        RunDirectoryError: It is no journal, one of another version, or cannot be opened.
+        RunDirectoryError: It is no journal, one of another version, locked, or cannot be written.
     """
     if not path.exists() or not path.stat().st_size:
-        return None
+        log = path.with_name(path.name + "-wal")
+        return "it is gone, and its log is there" if log.exists() and log.stat().st_size else None
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=LOCK_SECONDS)) as connection:
+        # Only read: whoever may write merges the log when he closes, and deletes it.
+        with closing(_connect(path, "ro")) as connection:
             if not is_empty(connection):
                 check_version(connection, path)
-                return _look(connection, thorough=thorough)
+                found = _look(connection, thorough=thorough)
+                if found is not None:
+                    return found
+        with closing(_connect(path, "rw")) as connection:
+            # Who cannot record a reply must not pay for it.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
     except JournalDamagedError as error:
         return error.message
     except sqlite3.Error as error:
@@ -47,6 +59,11 @@ def find_damage(path: Path, *, thorough: bool = False) -> str | None:
             raise told from error
         return str(error)
     return None
+
+
+def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=_LOCK_SECONDS)
 
 
 def _look(connection: sqlite3.Connection, *, thorough: bool) -> str | None:

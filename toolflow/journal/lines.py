@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -13,7 +14,16 @@ import msgspec
 
 from toolflow.errors import RunDirectoryError
 
-_DISK_HINT = "Free some disk space, then run the same command again: it continues the run."
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def unusable(path: Path, error: OSError) -> RunDirectoryError:
+    """The error of the house for a file or folder that cannot be read or written."""
+    if error.errno in _FULL:
+        hint = "Free some disk space, then run the same command again: it goes on where it was."
+    else:
+        hint = "Check that the folder is there and writable, or choose another one with -o."
+    return RunDirectoryError(f"{path}: {error.strerror or error}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,13 @@ class Scan(NamedTuple):
 
     Attributes:
         lines: The first line of each dialogue, in the order of the file.
-        damaged: How many others there are: torn, overwritten or doubled.
+        damaged: Numbers of the others, from 1: overwritten, doubled, or torn.
+        torn: Whether the last one is torn: it may be being written.
     """
 
     lines: list[Line]
-    damaged: int
+    damaged: list[int]
+    torn: bool = False
 
 
 class _Metadata(msgspec.Struct):
@@ -50,13 +62,23 @@ class _Metadata(msgspec.Struct):
 
 
 class _Accepted(msgspec.Struct):
+    """A line of dialogues.jsonl, as far as it must be read to know that it is one."""
+
+    id: str
+    messages: msgspec.Raw
+    tools: msgspec.Raw
     metadata: _Metadata
 
 
 def scan_accepted(path: Path) -> Scan:
     """What dialogues.jsonl holds; nothing but the index of a line is decoded."""
     decoder = msgspec.json.Decoder(_Accepted)
-    return _scan(path, lambda line: (decoder.decode(line).metadata.index, {}))
+
+    def read(line: bytes) -> tuple[int, dict[str, Any]]:
+        line.decode()  # what is passed over below may be no text
+        return decoder.decode(line).metadata.index, {}
+
+    return _scan(path, read)
 
 
 def scan_thrown_out(path: Path) -> Scan:
@@ -72,25 +94,26 @@ def scan_thrown_out(path: Path) -> Scan:
     return _scan(path, read)
 
 
-def _scan(path: Path, read: Any) -> Scan:
+def _scan(path: Path, read: Callable[[bytes], tuple[int, dict[str, Any]]]) -> Scan:
     found: dict[int, Line] = {}
-    damaged = offset = 0
+    damaged: list[int] = []
+    torn, offset = False, 0
     if not path.exists():
-        return Scan([], 0)
+        return Scan([], damaged)
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             try:
-                # A line without its end was torn: what reads as whole may lack its last digits.
-                if not line.endswith(b"\n"):
-                    raise msgspec.DecodeError("torn")
-                index, content = read(line)
+                # What reads as whole may lack its last digits.
+                torn = not line.endswith(b"\n")
+                index, content = (None, {}) if torn else read(line)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                damaged += 1
+                index, content = None, {}
+            if index is None or index in found:
+                damaged.append(number)
             else:
-                damaged += index in found
-                found.setdefault(index, Line(index, offset, len(line), content))
+                found[index] = Line(index, offset, len(line), content)
             offset += len(line)
-    return Scan(list(found.values()), damaged)
+    return Scan(list(found.values()), damaged, torn)
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -146,7 +169,7 @@ def append_line(file: BinaryIO, line: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             file.truncate(before)
         if isinstance(error, OSError):
-            raise RunDirectoryError(f"{file.name}: {error.strerror or error}", hint=_DISK_HINT) from error
+            raise unusable(Path(file.name), error) from error
         raise
 
 
@@ -187,7 +210,7 @@ def replace_file(path: Path, content: Iterable[bytes]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise RunDirectoryError(f"{path}: {error.strerror or error}", hint=_DISK_HINT) from error
+        raise unusable(path, error) from error
 
 
 def replace_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from toolflow.journal.lines import (
     replace_json,
     scan_accepted,
     scan_thrown_out,
+    unusable,
 )
 from toolflow.journal.run_record import (
     InputsReader,
@@ -46,6 +47,7 @@ class Earlier:
         spare: Accepted dialogues beyond the target, which left dialogues.jsonl; the journal keeps them.
         damaged: Lines that could not be read, or stood there twice; the journal replaces them.
         retried: Failed dialogues that are tried again.
+        journal_lost: There are lines, and no journal.
     """
 
     accepted: Sequence[int] = ()
@@ -53,14 +55,22 @@ class Earlier:
     spare: int = 0
     damaged: int = 0
     retried: int = 0
+    journal_lost: bool = False
 
     def notices(self) -> Iterator[str]:
         """What the user should know, a sentence or two each."""
-        if self.damaged:
+        if self.journal_lost:
+            finished = len(self.accepted) + len(self.thrown_out)
             yield (
-                f"{self.damaged} damaged or doubled lines were taken out of the run's files; those dialogues "
-                "are replayed from the journal, at no cost."
+                f"journal.sqlite is gone. The {finished:,} finished dialogues stay as they are; all "
+                "others are paid for again. What was spent so far is no longer known: "
+                "calls, LLM tokens, cost and budgets are counted from here."
             )
+        if self.damaged:
+            replayed = (
+                "" if self.journal_lost else "; those dialogues are replayed from the journal, at no cost"
+            )
+            yield f"{self.damaged} damaged or doubled lines were taken out of the run's files{replayed}."
         if self.spare:
             yield (
                 f"{self.spare} accepted dialogues are more than the {len(self.accepted)} wanted: the first "
@@ -108,10 +118,7 @@ class RunDirectory:
             self._lock()
         except OSError as error:
             self._open.close()
-            raise RunDirectoryError(
-                f"{self.path}: {error.strerror or error}",
-                hint="Choose another folder with -o RUN.",
-            ) from error
+            raise unusable(self.path, error) from error
         return self
 
     def __exit__(
@@ -142,10 +149,7 @@ class RunDirectory:
         wanted = msgspec.json.decode(msgspec.json.encode(fingerprint))
         known = read_record(self.path)
         if known is None:
-            if any(path.exists() and path.stat().st_size for path in (self.dialogues, self.rejected)):
-                raise RunDirectoryError(
-                    f"{self.path} holds dialogues but no run.json", hint="Choose another folder with -o RUN."
-                )
+            self.require_new()
             write_inputs(self.path, inputs())
         elif known.fingerprint != wanted:
             lines = "\n".join(f"  {line}" for line in self._told(known, wanted, inputs))
@@ -157,6 +161,19 @@ class RunDirectory:
         origin = {} if known is None else {"forked_from": known.facts.get("forked_from")}
         write_record(self.path, RunRecord(wanted, {**facts, **{k: v for k, v in origin.items() if v}}))
         return known is not None
+
+    def require_new(self) -> None:
+        """Refuse a folder that holds something of a run, for one that is to begin.
+
+        Raises:
+            RunDirectoryError: It does.
+        """
+        for path in (self.dialogues, self.rejected, self.journal):
+            if _has_content(path):
+                raise RunDirectoryError(
+                    f"{self.path} holds a {path.name} but no run.json",
+                    hint="Choose another folder with -o RUN.",
+                )
 
     def _told(self, known: RunRecord, wanted: Mapping[str, Any], inputs: InputsReader) -> list[str]:
         return differences(self.path, known.fingerprint, wanted, inputs())
@@ -178,12 +195,12 @@ class RunDirectory:
         try:
             accepted, thrown_out = scan_accepted(self.dialogues), scan_thrown_out(self.rejected)
         except OSError as error:
-            raise RunDirectoryError(f"{self.path}: {error.strerror or error}") from error
+            raise unusable(self.path, error) from error
         first = set(sorted(line.index for line in accepted.lines)[:target])
         kept = [line for line in accepted.lines if line.index in first]
         known = {line.index for line in accepted.lines}
         left = [line for line in thrown_out.lines if line.index not in known]
-        damaged = accepted.damaged + thrown_out.damaged + len(thrown_out.lines) - len(left)
+        in_both = len(thrown_out.lines) - len(left)
         staying = [line for line in left if not (retry_failed and line.content["stage"] == PLAYED)]
         if accepted.damaged or len(kept) < len(accepted.lines):
             keep_lines(self.dialogues, kept)
@@ -195,8 +212,9 @@ class RunDirectory:
             sorted(first),
             [line.content for line in staying],
             spare=len(accepted.lines) - len(kept),
-            damaged=damaged,
+            damaged=len(accepted.damaged) + len(thrown_out.damaged) + in_both,
             retried=len(left) - len(staying),
+            journal_lost=bool(accepted.lines or left) and not _has_content(self.journal),
         )
 
     def keep_first(self, target: int) -> int:
@@ -249,9 +267,7 @@ class RunDirectory:
             try:
                 file = self._files[path] = open_appending(path)
             except OSError as error:
-                raise RunDirectoryError(
-                    f"{path}: {error.strerror or error}", hint="Choose another folder with -o RUN."
-                ) from error
+                raise unusable(path, error) from error
         return file
 
     def _close_files(self) -> None:
@@ -264,18 +280,29 @@ class RunDirectory:
             import fcntl  # noqa: PLC0415  not on every platform
         except ImportError:
             return
-        file = self._open.enter_context((self.path / ".lock").open("a+b"))
+        file = self._open.enter_context((self.path / ".lock").open("a+b", buffering=0))
         try:
             # The kernel lets go when the process dies, however it dies.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read(20).decode("ascii", "replace").strip()
+            holder = (file.read(20) or b"").decode("ascii", "replace").strip()
             self._open.close()
             raise RunDirectoryError(
                 f"{self.path} is in use by another process" + (f" (PID {holder})" if holder else ""),
                 hint="Wait for it to end, or choose another folder with -o RUN.",
             ) from None
-        file.truncate(0)
-        file.write(b"%d\n" % os.getpid())
-        file.flush()
+        except OSError as error:
+            self._open.close()
+            raise RunDirectoryError(
+                f"{self.path} cannot be locked: {error.strerror or error}",
+                hint="File systems over a network often cannot be, and a journal is not safe there: choose a "
+                "folder on a local disk with -o RUN.",
+            ) from error
+        with contextlib.suppress(OSError):  # it only helps the reader, and the disk may be full
+            file.truncate(0)
+            file.write(b"%d\n" % os.getpid())
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

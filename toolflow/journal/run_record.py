@@ -2,7 +2,8 @@
 
 Beside run.json the folder ``inputs`` keeps the catalogue and the prompts as they were read, and the tool
 graph where it is not the one that the embedded encoder gives, so that a run can be judged again, explained
-and compared when the originals have changed or gone.
+and compared when the originals have changed or gone; and a copy of run.json, without which all that was paid
+would be of no use.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.lines import replace_file, replace_json
+from toolflow.journal.lines import replace_file, replace_json, unusable
 
 FORMAT: Final = 2
 """Version of the run directory's layout."""
@@ -29,6 +30,7 @@ GRAPH: Final = "tools.graph"
 Inputs = Mapping[str, bytes]
 """Contents of the input files by their names."""
 
+_NAME: Final = "run.json"
 _MOST_NAMES = 5
 _MOST_TEXT = 70
 _BEFORE_CHANGE = 20
@@ -58,28 +60,33 @@ def read_record(run: Path) -> RunRecord | None:
     Raises:
         RunDirectoryError: It cannot be read, is something else, or has another layout.
     """
-    path = run / "run.json"
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        layout, fingerprint = document.pop("format"), document.pop("fingerprint")
-    except FileNotFoundError:
-        return None
-    except NotADirectoryError as error:
-        raise _no_run(run) from error
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: {error.strerror or error}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError) as error:
-        raise RunDirectoryError(
-            f"{path} is not the run.json of a run: {error}", hint="Choose another folder with -o RUN."
-        ) from error
-    if layout != FORMAT:
+    unreadable: RunDirectoryError | None = None
+    for path in (run / _NAME, inputs_folder(run) / _NAME):
+        try:
+            document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+            layout, fingerprint = document.pop("format"), dict(document.pop("fingerprint"))
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError as error:
+            raise _no_run(run) from error
+        except OSError as error:
+            raise unusable(path, error) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+            unreadable = unreadable or RunDirectoryError(
+                f"{path} is not the run.json of a run: {error}", hint="Choose another folder with -o RUN."
+            )
+            continue
+        if layout == FORMAT:
+            return RunRecord(fingerprint, document)
         made_by = document.get("toolflow", "another version")
         raise RunDirectoryError(
             f"{run} was made by ToolFlow {made_by} with layout {layout} of the run directory; this ToolFlow "
             f"reads layout {FORMAT}",
             hint="Go on with the version that began it, or begin a new run with another -o RUN.",
         )
-    return RunRecord(fingerprint, document)
+    if unreadable is not None:
+        raise unreadable
+    return None
 
 
 def require_record(run: Path) -> RunRecord:
@@ -95,12 +102,15 @@ def require_record(run: Path) -> RunRecord:
 
 
 def write_record(run: Path, record: RunRecord) -> None:
-    """Write run.json anew.
+    """Write run.json anew, and the copy that stands in for one that is lost.
 
     Raises:
         RunDirectoryError: It cannot be written.
     """
-    replace_json(run / "run.json", {"format": FORMAT, "fingerprint": record.fingerprint, **record.facts})
+    document = {"format": FORMAT, "fingerprint": record.fingerprint, **record.facts}
+    _make(inputs_folder(run))
+    for path in (inputs_folder(run) / _NAME, run / _NAME):
+        replace_json(path, document)
 
 
 def write_inputs(run: Path, inputs: Inputs) -> None:
@@ -110,12 +120,16 @@ def write_inputs(run: Path, inputs: Inputs) -> None:
         RunDirectoryError: They cannot be written.
     """
     folder = inputs_folder(run)
+    _make(folder)
+    for name, content in inputs.items():
+        replace_file(folder / name, [content])
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise RunDirectoryError(f"{folder}: {error.strerror or error}") from error
-    for name, content in inputs.items():
-        replace_file(folder / name, [content])
+        raise unusable(folder, error) from error
 
 
 def differences(run: Path, known: Mapping[str, Any], wanted: Mapping[str, Any], now: Inputs) -> list[str]:

@@ -1,28 +1,41 @@
 """Saves what can be read of a damaged journal into a new one.
 
-The damaged file is kept beside the new one as journal.sqlite.damaged-1, -2 and so on. What is lost is paid
-for again, and nothing is doubled: the calls that were saved are replayed as ever.
+Calls are read page by page, whether or not the way to them is whole (:mod:`toolflow.journal.carving`), and a
+call counts only where its body is what was written. All else is small and read through its tree, from either
+end. What is lost is paid for again, and nothing is doubled: the calls that were saved are replayed as ever.
+
+The damaged journal is never opened but copied, and is kept beside the new one as journal.sqlite.damaged-1, -2
+and so on, with its log. Whoever dies in the middle leaves it in its place, or the new one whole beside it.
 """
 
 from __future__ import annotations
 
-import shutil
+import os
 import sqlite3
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
-from toolflow.journal.carving import carve_calls
+from toolflow.journal.carving import carve_calls, merge_log
 from toolflow.journal.damage import find_damage
-from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, check_version, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, open_for_writing
+from toolflow.runtime.signals import interruptible
 
-_AT_A_TIME: Final = 512
-_FEWEST_BYTES: Final = 128
-"""No call takes less in the file."""
+_USAGE: Final = "calls, prompt_tokens, completion_tokens, attempts, seconds"
+_OTHERS: Final = {
+    "parts": ("hash, kind, body", "hash"),
+    "dialogues": ("dialogue, state, stage, reason, at", "dialogue"),
+    "events": ("id, at, kind, detail", "id"),
+}
+"""Columns and key of the tables that are read through their trees."""
+
+_WHOLE: Final = ".fresh"
+"""A new journal that only waits to take its place."""
+_MAKING: Final = (".copy", ".template", ".making")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +78,11 @@ def mend(path: Path, *, thorough: bool = False) -> Salvage | None:
     Raises:
         RunDirectoryError: It is no journal, one of another version, locked, or cannot be saved.
     """
-    _finish_interrupted(path)
-    damage = find_damage(path, thorough=thorough)
-    return None if damage is None else salvage(path, damage)
+    if not path.exists() and _beside(path, _WHOLE).exists():
+        _take_its_place(path)  # a process died after it had moved the damaged journal aside
+    with interruptible():
+        damage = find_damage(path, thorough=thorough)
+        return None if damage is None else salvage(path, damage)
 
 
 def salvage(path: Path, damage: str) -> Salvage:
@@ -80,183 +95,113 @@ def salvage(path: Path, damage: str) -> Salvage:
     Raises:
         RunDirectoryError: The new journal cannot be written; the damaged one is in its place as before.
     """
-    fresh = _beside(path, ".fresh")
+    copy, template, making = (_beside(path, suffix) for suffix in _MAKING)
     try:
-        _remove(fresh)
-        with closing(open_for_writing(fresh)) as target:
-            lost = _save(path, target)
-            saved = _count(target)
-        kept = _move_aside(path)
-        fresh.replace(path)
+        _remove(copy, template, making, _beside(path, _WHOLE))  # of one that was interrupted
+        path.touch()  # may have gone and left its log
+        with closing(open_for_writing(template)):
+            pass
+        merge_log(path, copy, first_page=template.read_bytes()[:PAGE_BYTES])
+        template.replace(making)
+        saved, lost = _save(copy, making)
+        with making.open("r+b") as file:
+            os.fsync(file.fileno())
+        _remove(copy)
+        making.replace(_beside(path, _WHOLE))
+        kept = _take_its_place(path)
     except (sqlite3.Error, OSError) as error:
         raise RunDirectoryError(
             f"{path} is damaged ({damage}), and what can be read of it cannot be saved: {error}",
-            hint="Free as much disk space as the journal takes, then run the same command again.",
+            hint="Free twice as much disk space as the journal takes, then run the same command again.",
         ) from error
+    finally:
+        with suppress(OSError):
+            _remove(copy, template, making)
     return Salvage(damage, saved, lost, kept)
 
 
-def _save(path: Path, target: sqlite3.Connection) -> int | None:
-    """Copy all rows that can be read, in one transaction; how many calls are lost, where that is known."""
-    with _readable(path) as source:
+def _save(copy: Path, making: Path) -> tuple[int, int | None]:
+    """Write what can be read of the copy into a journal without calls; how many were saved, and lost."""
+    with closing(sqlite3.connect(copy)) as source, closing(open_for_writing(making)) as target:
+        source.execute("PRAGMA writable_schema = ON")  # be lenient
+        source.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        # No log: it would take as much space again, and could not be merged where that is not there.
+        target.execute("PRAGMA journal_mode = DELETE")
+        target.execute("PRAGMA journal_mode = OFF")
         target.execute("BEGIN")
-        for row in _rows_by_hash(source):
-            if _is_body(row[-1]):
-                target.execute("INSERT OR IGNORE INTO parts (hash, kind, body) VALUES (?, ?, ?)", row)
-        most = _last(source, "calls", "id") or path.stat().st_size // _FEWEST_BYTES
-        values = ", ".join("?" * len(CALL_COLUMNS.split(",")))
-        insert_call = f"INSERT OR IGNORE INTO calls (id, {CALL_COLUMNS}) VALUES (?, {values})"  # noqa: S608
-        for row in _rows(source, "calls", f"id, {CALL_COLUMNS}", "id", most):
-            if _is_body(row[-1]):
-                target.execute(insert_call, row)
-        for table, columns, key in (
-            ("dialogues", "dialogue, state, stage, reason, at", "dialogue"),
-            ("events", "id, at, kind, detail", "id"),
-        ):
-            last = _last(source, table, key) or 0
-            values = ", ".join("?" * len(columns.split(",")))
-            insert = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({values})"  # noqa: S608
-            target.executemany(insert, _rows(source, table, columns, key, last))
+        _insert(target, "calls", f"id, {CALL_COLUMNS}", filter(_has_body, carve_calls(copy)))
+        for table, (columns, key) in _OTHERS.items():
+            rows = _rows(source, table, columns, key)
+            _insert(target, table, columns, filter(_has_body, rows) if table == "parts" else rows)
+        saved, last = target.execute("SELECT count(*), max(id) FROM calls").fetchone()
+        paid, known = _restore_usage(source, target)
         target.execute("COMMIT")
-        begun = _last(source, "calls", "id")
-    if begun is None or _count(target) < begun:
-        _save_carved(path, target, insert_call)
-    last = max(begun or 0, _last(target, "calls", "id") or 0)
-    return last - _count(target) if last else None
+    lost = max((last or 0) - saved, known - paid)
+    return saved, lost if last or known else None
 
 
-def _save_carved(path: Path, target: sqlite3.Connection, insert: str) -> None:
-    """Add the calls that lie on pages which no tree leads to any more."""
-    copy = _beside(path, ".copy")
-    try:
-        for suffix in ("", "-wal"):
-            if _beside(path, suffix).exists():
-                shutil.copyfile(_beside(path, suffix), _beside(copy, suffix))
-        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(copy)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into one file
-        target.execute("BEGIN")
-        for row in carve_calls(copy):
-            if _is_body(row[-1]):
-                target.execute(insert, row)
-        target.execute("COMMIT")
-    finally:
-        _remove(copy)
+def _restore_usage(source: sqlite3.Connection, target: sqlite3.Connection) -> tuple[int, int]:
+    """What was spent stays spent, whether or not its call was saved.
 
-
-def _count(journal: sqlite3.Connection) -> int:
-    count: int = journal.execute("SELECT count(*) FROM calls").fetchone()[0]
-    return count
-
-
-@contextmanager
-def _readable(path: Path) -> Generator[sqlite3.Connection]:
-    """The damaged journal, opened; where its first page is gone, a copy that was given that of a new one.
-
-    The first page holds nothing but the names of the tables and where they begin, which is the same in every
-    journal.
+    Returns:
+        How many of the calls that were paid are saved, and how many there have been as far as is known.
     """
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
-        _be_lenient(connection)
-        try:
-            check_version(connection, path)
-        except (sqlite3.Error, RunDirectoryError):
-            pass
-        else:
-            yield connection
-            return
-    copy = _beside(path, ".copy")
-    try:
-        shutil.copyfile(path, copy)
-        with copy.open("r+b") as file:
-            page = _first_page(copy, copy.stat().st_size)
-            file.write(page)
-        with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-            _be_lenient(connection)
-            yield connection
-    finally:
-        _remove(copy)
+    paid = target.execute("SELECT coalesce(sum(calls), 0) FROM usage").fetchone()[0]
+    for row in _rows(source, "usage", f"role, model, {_USAGE}", "role, model"):
+        with suppress(sqlite3.IntegrityError):
+            target.execute(
+                f"INSERT INTO usage (role, model, {_USAGE}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO "  # noqa: S608
+                "UPDATE SET calls = excluded.calls, prompt_tokens = excluded.prompt_tokens, "
+                "completion_tokens = excluded.completion_tokens, attempts = excluded.attempts, "
+                "seconds = excluded.seconds WHERE excluded.calls > calls",
+                row,
+            )
+    return paid, target.execute("SELECT coalesce(sum(calls), 0) FROM usage").fetchone()[0]
 
 
-def _first_page(beside: Path, size: int) -> bytes:
-    """The first page of a journal of so many bytes."""
-    template = _beside(beside, ".template")
-    with closing(open_for_writing(template)):
-        pass
-    page = bytearray(template.read_bytes()[:PAGE_BYTES])
-    _remove(template)
-    page[28:32] = (size // PAGE_BYTES).to_bytes(4, "big")  # pages in the file
-    return bytes(page)
+def _insert(target: sqlite3.Connection, table: str, columns: str, rows: Iterator[tuple[Any, ...]]) -> None:
+    places = ", ".join("?" * len(columns.split(",")))
+    target.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608
 
 
-def _rows(
-    source: sqlite3.Connection, table: str, columns: str, key: str, last: int
-) -> Iterator[tuple[Any, ...]]:
-    """The rows with keys up to the last; a range that cannot be read is halved until what is lost is left."""
-    ranges = [(start, min(start + _AT_A_TIME - 1, last)) for start in range(0, last + 1, _AT_A_TIME)]
-    ranges.reverse()
-    query = f"SELECT {columns} FROM {table} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"  # noqa: S608
-    while ranges:
-        low, high = ranges.pop()
-        try:
-            yield from source.execute(query, (low, high)).fetchall()
-        except sqlite3.DatabaseError:
-            if low < high:
-                middle = (low + high) // 2
-                ranges += [(middle + 1, high), (low, middle)]
-
-
-def _rows_by_hash(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    """The parts that can be read from either end."""
-    for order in ("", " ORDER BY hash DESC"):
+def _rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Iterator[tuple[Any, ...]]:
+    """The rows that can be reached from either end; some may come twice."""
+    for order in ("ASC", "DESC"):
+        keys = ", ".join(f"{column} {order}" for column in key.split(", "))
         with suppress(sqlite3.DatabaseError):
-            yield from source.execute(f"SELECT hash, kind, body FROM parts{order}")  # noqa: S608
+            yield from source.execute(f"SELECT {columns} FROM {table} ORDER BY {keys}")  # noqa: S608
             return
 
 
-def _last(source: sqlite3.Connection, table: str, key: str) -> int | None:
-    with suppress(sqlite3.DatabaseError):
-        return source.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0  # noqa: S608
-    return None
-
-
-def _is_body(body: object) -> bool:
+def _has_body(row: tuple[Any, ...]) -> bool:
+    """Whether the last column is a body as it was written."""
     with suppress(JournalDamagedError):
-        return isinstance(body, bytes) and bool(decompress(body))
+        return isinstance(row[-1], bytes) and bool(decompress(row[-1]))
     return False
 
 
-def _be_lenient(connection: sqlite3.Connection) -> None:
-    """Read a file that is shorter than it should be, and text that is none."""
-    connection.execute("PRAGMA writable_schema = ON")
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-
-
-def _move_aside(path: Path) -> Path:
+def _take_its_place(path: Path) -> Path:
+    """Move the damaged journal aside, as far as it was not, and the new one to its place."""
     number = 1
-    while (kept := _beside(path, f".damaged-{number}")).exists():
+    while _beside(path, f".damaged-{number}").exists():
         number += 1
-    path.rename(kept)
-    log = _beside(path, "-wal")
-    if log.exists():
-        log.rename(_beside(kept, "-wal"))
+    if path.exists():
+        path.rename(_beside(path, f".damaged-{number}"))
+    else:
+        number -= 1
+    kept = _beside(path, f".damaged-{number}")
+    if _beside(path, "-wal").exists():
+        _beside(path, "-wal").rename(_beside(kept, "-wal"))
     _beside(path, "-shm").unlink(missing_ok=True)
+    _beside(path, _WHOLE).replace(path)
     return kept
-
-
-def _finish_interrupted(path: Path) -> None:
-    """Where a process died after it had moved the damaged journal aside, the new one is whole beside it."""
-    fresh = _beside(path, ".fresh")
-    if path.exists() or not fresh.exists():
-        return
-    for suffix in ("-wal", "-shm"):
-        _beside(path, suffix).unlink(missing_ok=True)  # the old journal's
-    fresh.replace(path)
 
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        _beside(path, suffix).unlink(missing_ok=True)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            _beside(path, suffix).unlink(missing_ok=True)

@@ -28,6 +28,10 @@ _REST: Final = 0.010
 """Seconds from one commit to the next: what a commit costs is shared by the calls that come meanwhile."""
 _NEWS_AFTER: Final = 0.5
 """Seconds that states and events may wait."""
+_LOCK_SECONDS: Final = 600.0
+"""So long a lock of another program is waited for before the run ends: the watchdog tells of it meanwhile."""
+_PATIENCE: Final = 0.5
+"""Seconds of one wait for it; who stops waits no longer."""
 _AT_ONCE: Final = 128
 """Rows in one statement; the connection keeps a prepared one for each number of calls."""
 
@@ -69,6 +73,7 @@ class Writer(threading.Thread):
         self._news_at = self._committed_at = 0.0
         self._known_parts: set[bytes] = set()
         self._going = True
+        self._stopping = False
 
     def put(self, entry: WrittenCall | News) -> None:
         """Have an entry committed."""
@@ -76,6 +81,7 @@ class Writer(threading.Thread):
 
     def stop(self) -> None:
         """Commit what was put so far, and end."""
+        self._stopping = True
         self._queue.put(None)
         self.join()
 
@@ -84,6 +90,7 @@ class Writer(threading.Thread):
         unopened: Exception | None = None
         try:
             connection = open_for_writing(self._path)
+            connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
             self._known_parts = {row[0] for row in connection.execute("SELECT hash FROM parts")}
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             unopened = error
@@ -123,13 +130,13 @@ class Writer(threading.Thread):
             news = self._news
         try:
             if parts or news or len(calls) > _AT_ONCE:
-                connection.execute("BEGIN IMMEDIATE")
+                self._when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
                 _write_parts(connection, parts.values())
                 _write_calls(connection, calls)
                 _write_news(connection, news)
                 connection.execute("COMMIT")
             elif calls:
-                _write_calls(connection, calls)  # a transaction of its own
+                self._when_free(lambda: _write_calls(connection, calls))  # a transaction of its own
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
@@ -139,6 +146,19 @@ class Writer(threading.Thread):
         if news:
             self._news, self._news_at = [], self._committed_at
         return None
+
+    def _when_free(self, begin: Callable[[], object]) -> None:
+        """Begin a transaction once no other program holds a lock any more, or we are to stop."""
+        until = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                begin()
+            except sqlite3.OperationalError as error:
+                locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not locked or self._stopping or time.monotonic() > until:
+                    raise
+            else:
+                return
 
 
 def _write_calls(connection: sqlite3.Connection, calls: list[WrittenCall]) -> None:

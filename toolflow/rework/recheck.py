@@ -144,7 +144,7 @@ def recheck(run: Path, *, progress: Callable[[int, int], object], processes: int
     with Rework(run) as rework:
         target = rework.config.n
         indices = sorted({*rework.journal.dialogues(), *before})
-        found = Recheck(damaged=accepted.damaged + thrown_out.damaged + in_both)
+        found = Recheck(damaged=len(accepted.damaged) + len(thrown_out.damaged) + in_both)
         files = ((run / "dialogues.jsonl", accepted.lines), (run / "rejected.jsonl", thrown_out.lines))
         digests = {
             line.index: digest_of(content)

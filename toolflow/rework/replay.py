@@ -20,8 +20,8 @@ from toolflow.config import RunConfig
 from toolflow.dialogue.scenario import Scenario
 from toolflow.errors import CatalogueError, JournalDamagedError, RunDirectoryError, ToolFlowError
 from toolflow.graph.link import ToolSet
+from toolflow.journal.asked import Asked
 from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, requests_of
-from toolflow.journal.digest import request_hash
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_folder, require_record
@@ -114,7 +114,7 @@ class Rework:
         detail = ""
         outcome: Outcome | None = None
         try:
-            self._model.records = self.journal.calls_of(index)
+            self._model.begin(self.journal.calls_of(index))
             outcome = await self._stage.play(index)
         except _MissingError as error:
             whole, detail = "unfinished", error.message
@@ -137,17 +137,24 @@ class _FromJournal:
     """A :class:`toolflow.llm.chat.ChatModel` that knows the calls of one dialogue and asks nobody."""
 
     def __init__(self, journal: JournalReader, steps: list[CallKey | Envelope]) -> None:
-        self.records: Mapping[CallKey, CallRecord] = {}
+        self._records: Mapping[CallKey, CallRecord] = {}
+        self._last: dict[str, Asked] = {}
         self._journal = journal
         self._steps = steps
 
+    def begin(self, records: Mapping[CallKey, CallRecord]) -> None:
+        """Answer from the calls of another dialogue."""
+        self._records = records
+        self._last.clear()
+
     async def complete(self, request: Request) -> Completion:
         key = request.key
-        record = self.records.get(key)
+        record = self._records.get(key)
         if record is None:
             raise _MissingError(f"{key.role} call {key.position} is not in the journal")
-        if record.request_hash != request_hash(request):
-            known = requests_of(self.records, self._journal.part)[key]
+        asked = self._last[key.role] = Asked(request, self._last.get(key.role))
+        if record.request_hash != asked.hash:
+            known = requests_of(self._records, self._journal.part)[key]
             raise _DiffersError(mismatch(known, request).message)
         self._steps.append(key)
         return completion_of(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
@@ -49,3 +50,20 @@ def stopped_by_signals(stop: Stop) -> Generator[None]:
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Ctrl-C ends at once what is done here, although a loop is running, which only takes a note of it.
+
+    For work on files in long steps, before the first call is sent.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    in_charge = threading.current_thread() is threading.main_thread() and callable(before)
+    if in_charge:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGINT, before)

@@ -52,8 +52,38 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
         export(run, "csv", tmp_path / "out")
     with pytest.raises(RunDirectoryError, match="holds no run"):
         export(tmp_path, "openai", tmp_path / "out")
-    with pytest.raises(UsageError, match="missing/out"):
+    with pytest.raises(RunDirectoryError, match="missing/out") as missing:
         export(run, "openai", tmp_path / "missing" / "out")
+    assert "folder" in str(missing.value.hint)
     (run / "dialogues.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:1: not a dialogue"):
         export(run, "openai", tmp_path / "out")
+
+
+def test_doubled_and_garbled_lines_are_named(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0, 1, 0, 2, 2], tail="torn")
+    with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:3: .* twice, and 1 more"):
+        export(run, "openai", tmp_path / "out")
+    garbled = write_run(tmp_path / "garbled", [0])
+    file = garbled / "dialogues.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"\\u00e9", b"\xff\xfe"))
+    with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:1: "):
+        export(garbled, "openai", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_finds_no_room_leaves_the_old_one(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    run = write_run(tmp_path / "run", [*range(50)])
+    output = tmp_path / "out" / "data.jsonl"
+    output.parent.mkdir()
+    output.write_text("old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RunDirectoryError, match=r"data\.jsonl"):
+            export(run, "openai", output)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [file.name for file in output.parent.iterdir()] == ["data.jsonl"]
+    assert output.read_text() == "old"

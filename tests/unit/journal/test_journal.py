@@ -292,7 +292,8 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_stays_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toolflow.journal.schema.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("toolflow.journal.writer._LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("toolflow.journal.writer._PATIENCE", 0.02)
     path = tmp_path / "journal.sqlite"
     journal = SqliteJournal(path)
     other = sqlite3.connect(path, isolation_level=None)
@@ -302,6 +303,24 @@ def test_a_lock_that_stays_is_told_in_words(tmp_path: Path, monkeypatch: pytest.
     assert isinstance(locked, RunDirectoryError)
     assert "locked by another program" in locked.message
     assert "close it" in str(locked.hint)
+
+
+def test_who_stops_waits_for_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def main() -> None:
+        async with asyncio.timeout(30):
+            with SqliteJournal(path) as journal:
+                await journal.append(record(0))
+                other = sqlite3.connect(path, isolation_level=None)
+                other.execute("BEGIN IMMEDIATE")
+                waiting = asyncio.create_task(journal.append(record(1)))
+                await asyncio.sleep(0)
+            with pytest.raises(RunDirectoryError, match="locked by another program"):
+                await waiting
+            other.close()
+
+    asyncio.run(main())
 
 
 def test_clock_jumps_change_nothing(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +63,6 @@ def spoil(path: Path, change: Callable[[bytearray], None]) -> None:
 def read_all(path: Path) -> dict[CallKey, str]:
     with JournalReader(path) as journal:
         calls = [call for dialogue in journal.dialogues() for call in journal.calls(dialogue)]
-        assert journal.totals().all.calls == len(calls)
         assert all(call.request is not None for call in calls)
         return {call.key: call.completion.message.content for call in calls}
 
@@ -235,3 +236,199 @@ def test_a_journal_that_was_only_just_made(tmp_path: Path) -> None:
     assert mend(path) is None
     write(path, range(1))
     assert len(read_all(path)) == CALLS
+
+
+def with_log(path: Path, folder: Path, dialogues: range) -> Path:
+    """A copy of a journal, taken while more calls stand in its log alone."""
+    copy = folder / "journal.sqlite"
+    folder.mkdir()
+
+    async def main() -> None:
+        with SqliteJournal(path) as journal:
+            for dialogue in dialogues:
+                request = Request(CallKey(dialogue, "user", 0), "m", (Message("user", "in the log"),))
+                completion = Completion(Message("assistant"), usage=Usage(5, 2), model="m")
+                await journal.append(record_call(Asked(request), completion, sent_at=0.0))
+            for suffix in ("", "-wal"):
+                shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+
+    asyncio.run(main())
+    return copy
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(b"\xff" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("lose", [emptied, deleted, overwritten])
+def test_what_stands_in_the_log_is_saved_though_the_file_is_lost(
+    path: Path, tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    copy = with_log(path, tmp_path / "copy", range(100, 120))
+    log = Path(f"{copy}-wal").read_bytes()
+    lose(copy)
+    saved = mend(copy)
+    assert saved is not None
+    assert {CallKey(dialogue, "user", 0) for dialogue in range(100, 120)} <= read_all(copy).keys()
+    assert Path(f"{saved.kept}-wal").read_bytes() == log
+    assert mend(copy, thorough=True) is None
+
+
+def test_a_damaged_journal_is_kept_as_it_was_found(path: Path, tmp_path: Path) -> None:
+    copy = with_log(path, tmp_path / "copy", range(100, 105))
+    spoil(
+        copy, lambda content: content.__setitem__(slice(10 * PAGE_BYTES, 11 * PAGE_BYTES), b"x" * PAGE_BYTES)
+    )
+    before = copy.read_bytes(), Path(f"{copy}-wal").read_bytes()
+    saved = mend(copy)
+    assert saved is not None
+    assert (saved.kept.read_bytes(), Path(f"{saved.kept}-wal").read_bytes()) == before
+    assert {CallKey(dialogue, "user", 0) for dialogue in range(100, 105)} <= read_all(copy).keys()
+
+
+def test_what_was_spent_stays_spent(path: Path) -> None:
+    with JournalReader(path) as journal:
+        before = journal.totals()
+    spoil(
+        path,
+        lambda content: content.__setitem__(slice(12 * PAGE_BYTES, 14 * PAGE_BYTES), bytes(2 * PAGE_BYTES)),
+    )
+    saved = mend(path)
+    assert saved is not None
+    assert saved.lost == 400 - saved.saved > 0
+    with JournalReader(path) as journal:
+        assert journal.totals() == before
+
+
+def test_cells_that_lead_nowhere_are_passed_over(path: Path) -> None:
+    """Plausible pages whose rows go on on page 0, on themselves, or beyond the end."""
+    for following in (0, 3, 2**31):
+        page = bytearray(PAGE_BYTES)
+        page[0], page[3:5], page[8:10] = 0x0D, (1).to_bytes(2, "big"), (20).to_bytes(2, "big")
+        page[20:29] = b"\xff" * 8 + b"\x01"  # its length
+        page[29] = 1
+        page[-4:] = following.to_bytes(4, "big")
+        for place in range(30, PAGE_BYTES - 4, 4):
+            page[place : place + 4] = following.to_bytes(4, "big")
+        with path.open("r+b") as file:
+            file.seek(2 * PAGE_BYTES)
+            file.write(page)
+        assert len([*carve_calls(path)]) > 300
+
+
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 200), marks=pytest.mark.slow)])
+def test_any_damage_leaves_a_journal_that_can_be_used(path: Path, tmp_path: Path, seeds: range) -> None:
+    original = with_log(path, tmp_path / "original", range(100, 130))
+    whole = read_all(path)
+    for seed in seeds:
+        folder = tmp_path / str(seed)
+        copy = Path(shutil.copytree(original.parent, folder)) / "journal.sqlite"
+        draw = random.Random(seed)
+        for victim in draw.choice([[copy], [Path(f"{copy}-wal")], [copy, Path(f"{copy}-wal")]]):
+            content = bytearray(victim.read_bytes())
+            for _ in range(draw.randrange(1, 6)):
+                start, length = draw.randrange(len(content)), draw.choice([1, 40, 3000, 30_000])
+                noise = draw.choice([bytes(length), draw.randbytes(length)])
+                content[start : start + length] = noise[: len(content) - start]
+            victim.write_bytes(content[: draw.randrange(len(content))] if seed % 5 == 0 else content)
+        mend(copy)
+        try:
+            left = read_all(copy)
+        except JournalDamagedError:
+            mend(copy, thorough=True)
+            left = read_all(copy)
+        assert left.items() <= whole.items()
+        write(copy, range(500, 502))
+        assert len(read_all(copy)) == len(left) + 2 * CALLS
+        assert not [*folder.glob("*.copy*"), *folder.glob("*.making*"), *folder.glob("*.fresh*")]
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("mode", ["IMMEDIATE", "EXCLUSIVE"])
+def test_a_journal_that_another_program_holds_is_refused_before_anything_is_paid(
+    path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(damage, "_LOCK_SECONDS", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    if mode == "EXCLUSIVE":
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute(f"BEGIN {mode}")
+    with pytest.raises(RunDirectoryError, match="locked by another program") as refused:
+        mend(path)
+    assert not isinstance(refused.value, JournalDamagedError)
+    other.close()
+    assert mend(path) is None
+
+
+def test_a_salvage_that_dies_at_any_step_is_done_again(tmp_path: Path) -> None:
+    """It is ended, as by ``kill -9``, before each step that changes the folder."""
+    path = tmp_path / "journal.sqlite"
+    write(path, range(3))
+    original = with_log(path, tmp_path / "original", range(100, 105))
+    spoil(original, lambda content: content.__setitem__(slice(PAGE_BYTES, 2 * PAGE_BYTES), b"x" * PAGE_BYTES))
+    steps = {Path: ("rename", "replace", "unlink", "touch"), shutil: ("copyfile",), os: ("fsync",)}
+    results = set[int]()
+    most = 0
+    for most in range(100):
+        folder = Path(shutil.copytree(original.parent, tmp_path / str(most)))
+        child = os.fork()
+        if child == 0:
+            left = most
+            for owner, names in steps.items():
+                for name in names:
+                    step = getattr(owner, name)
+
+                    def counted(*args: Any, _step: Any = step, **options: Any) -> Any:
+                        nonlocal left
+                        if not left:
+                            os._exit(9)
+                        left -= 1
+                        return _step(*args, **options)
+
+                    setattr(owner, name, counted)
+            try:
+                mend(folder / "journal.sqlite")
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        mend(folder / "journal.sqlite")
+        results.add(len(read_all(folder / "journal.sqlite")))
+        assert [
+            kept.name for kept in folder.glob("*.damaged-*") if not kept.suffix.endswith(("wal", "shm"))
+        ] == ["journal.sqlite.damaged-1"]
+        assert Path(f"{folder / 'journal.sqlite.damaged-1'}-wal").exists()
+        assert not (folder / "journal.sqlite.copy").exists()
+        if not os.WEXITSTATUS(status):
+            break
+    assert most > 15
+    assert results == {3 * CALLS + 5}
+
+
+def test_a_salvage_for_which_there_is_no_room_leaves_all_as_it_was(path: Path) -> None:
+    spoil(path, lambda content: content.__setitem__(slice(PAGE_BYTES, 2 * PAGE_BYTES), b"x" * PAGE_BYTES))
+    before = path.read_bytes()
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (len(before) // 2, len(before) - PAGE_BYTES):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            with pytest.raises(RunDirectoryError, match="cannot be saved"):
+                mend(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes() == before
+        assert {file.name for file in path.parent.iterdir()} <= {
+            path.name,
+            f"{path.name}-shm",
+            f"{path.name}-wal",
+        }
+    assert mend(path) is not None
+    assert len(read_all(path)) == 400

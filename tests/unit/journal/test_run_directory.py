@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import multiprocessing
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.lines import read_lines
+from toolflow.journal.lines import encode_line, read_lines
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import CATALOGUE, Inputs
 
 
 def line(index: int) -> dict[str, object]:
-    return {"id": f"d{index:07d}", "metadata": {"index": index}}
+    return {"id": f"d{index:07d}", "messages": [], "tools": [], "metadata": {"index": index}}
 
 
 def test_an_equal_run_is_continued(tmp_path: Path) -> None:
@@ -76,6 +79,77 @@ def test_a_second_process_is_refused_until_the_first_is_dead(tmp_path: Path) -> 
         pass
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(_file: object, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(RunDirectoryError, match="cannot be locked") as refused, RunDirectory(tmp_path):
+        pass
+    assert "local disk" in str(refused.value.hint)
+
+
+def test_a_full_disk_does_not_keep_the_lock_from_being_taken(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with RunDirectory(tmp_path) as run:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            with pytest.raises(RunDirectoryError, match="in use"), RunDirectory(tmp_path):
+                pass
+            with RunDirectory(tmp_path / "other") as other, pytest.raises(RunDirectoryError) as full:
+                other.accept(line(0))
+            assert "Free some disk space" in str(full.value.hint)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert not run.dialogues.exists()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:30])
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, cut, zero])
+def test_a_lost_run_json_is_made_anew(tmp_path: Path, lose: Callable[[Path], None]) -> None:
+    with RunDirectory(tmp_path) as run:
+        run.claim({"seed": 1}, {"forked_from": "elsewhere"})
+        run.accept(line(0))
+    whole = (tmp_path / "run.json").read_bytes()
+    lose(tmp_path / "run.json")
+    with RunDirectory(tmp_path) as run:
+        with pytest.raises(RunDirectoryError, match="seed: 1 → 2"):
+            run.claim({"seed": 2}, {})
+        assert run.claim({"seed": 1}, {})
+    assert (tmp_path / "run.json").read_bytes() == whole
+
+
+def test_a_lost_journal_is_told(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path) as run:
+        assert not [*run.take_up(target=9).notices()]
+        run.accept(line(0))
+        (notice,) = run.take_up(target=9).notices()
+        assert notice.startswith("journal.sqlite is gone. The 1 finished dialogues stay")
+        run.journal.write_bytes(b"SQLite")
+        assert not [*run.take_up(target=9).notices()]
+
+
+def test_lines_of_another_system_are_read(tmp_path: Path) -> None:
+    """CRLF, as an editor may leave them."""
+    with RunDirectory(tmp_path) as run:
+        run.dialogues.write_bytes(b"".join(encode_line(line(i)).replace(b"\n", b"\r\n") for i in (0, 1)))
+        earlier = run.take_up(target=9)
+        assert (earlier.accepted, earlier.damaged) == ([0, 1], 0)
+        run.accept(line(2))
+        assert run.take_up(target=9).accepted == [0, 1, 2]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunDirectoryError, match="file/run"), RunDirectory(tmp_path / "file" / "run"):
@@ -113,10 +187,13 @@ DAMAGE = {
     "torn": b'{"id": "d0000001", "metad',
     "torn inside a number": b'{"id": "d0000012", "metadata": {"index": 1',
     "filled with zeros": b"\0" * 4096,
-    "zeros, then a line": b"\0" * 100 + b'{"id": "d0000003", "metadata": {"index": 3}}\n',
+    "zeros, then a line": b"\0" * 100 + encode_line(line(3)),
     "no dialogue": b"{}\n",
     "no text": b"\xff\xfe\n",
-    "twice": b'{"id": "d0000000", "metadata": {"index": 0}}\n',
+    "twice": encode_line(line(0)),
+    "of something else": b'{"text": "hello", "metadata": {"index": 7}}\n',
+    "bytes within it": encode_line(line(7)).replace(b"d0000007", b"d\xff\xfe0007"),
+    "an empty line": b"\n",
 }
 
 
@@ -137,7 +214,7 @@ def test_damaged_lines_are_taken_out_and_counted(tmp_path: Path, damage: bytes) 
 
 
 def test_lines_behind_a_damaged_one_are_kept(tmp_path: Path) -> None:
-    lines = [b'{"id": "d%07d", "metadata": {"index": %d}}\n' % (index, index) for index in range(4)]
+    lines = [encode_line(line(index)) for index in range(4)]
     with RunDirectory(tmp_path) as run:
         run.claim({}, {})
         run.dialogues.write_bytes(lines[0] + b"\0" * len(lines[1]) + lines[2] + lines[3])
