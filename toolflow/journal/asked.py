@@ -9,7 +9,7 @@ import msgspec
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
-from toolflow.journal.bodies import Body, CallRecord, KeptFormat, KeptRequest, Part
+from toolflow.journal.bodies import CallRecord, KeptFormat, KeptRequest, Part
 from toolflow.journal.digest import (
     digest_of_message,
     digest_of_request,
@@ -19,7 +19,7 @@ from toolflow.journal.digest import (
 )
 from toolflow.llm.chat import Completion, Request, ResponseFormat
 
-_encode_body: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Asked:
@@ -30,7 +30,9 @@ class Asked:
         base: An earlier request of the same dialogue and role, recorded before this one; None for none.
     """
 
-    __slots__ = ("hash", "kept", "messages", "parts", "request", "tools")
+    # Of plain bytes wherever it can be: one is kept for each role of each dialogue, and the garbage collector
+    # looks again and again at objects that hold others.
+    __slots__ = ("encoded", "hash", "messages", "parts", "request", "tools")
 
     def __init__(self, request: Request, base: Asked | None = None) -> None:
         self.request: Request = request
@@ -47,9 +49,10 @@ class Asked:
         else:
             self.tools = tuple(map(digest_of_tool, request.tools))
         self.hash = digest_of_request(request, b"".join(self.messages), self.tools)
-        self.kept, self.parts = _difference(request, base.request if base else None, self.tools)
-        self.kept.shared = len(known)
-        self.kept.messages = [msgspec.Raw(message) for message in new]
+        kept, self.parts = _difference(request, base.request if base else None, self.tools)
+        kept.shared = len(known)
+        kept.messages = [msgspec.Raw(message) for message in new]
+        self.encoded: bytes = _encode(kept)
 
 
 def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
@@ -72,7 +75,7 @@ def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> Call
         delivery.attempts,
         sent_at,
         delivery.seconds,
-        _encode_body(Body(asked.kept, completion.message.to_openai())),
+        b'{"request":%b,"reply":%b}' % (asked.encoded, encode_message(completion.message)),
         asked.parts,
     )
 
