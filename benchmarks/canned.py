@@ -16,6 +16,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, cast
 
+import psutil
+
 from toolflow.runtime.loop import run
 
 _BODY: Final = json.dumps(
@@ -96,6 +98,15 @@ class CannedServer:
         assert process.stdout is not None
         self._process = process
         self.url = f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+        self._started = self._cpu_seconds()
+
+    def cpu_seconds(self) -> float:
+        """What it has taken so far, its start aside."""
+        return self._cpu_seconds() - self._started
+
+    def _cpu_seconds(self) -> float:
+        used = psutil.Process(self._process.pid).cpu_times()
+        return used.user + used.system
 
     def stop(self) -> int:
         """End it; how many requests it has answered."""
