@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Final
 
 
 @contextmanager
@@ -21,3 +22,22 @@ def collection_paused() -> Generator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+_WHILE_MANY_ARE_ALIVE: Final = 10_000
+
+
+@contextmanager
+def collection_eased() -> Generator[None]:
+    """Collect less often meanwhile: once 10,000 more objects are alive, where Python does at 700.
+
+    With a hundred calls in flight the number of objects that live for a moment goes up and down by thousands.
+    By Python's own threshold the collector looks at them 40 times in 1,000 calls, for a tenth of their CPU,
+    and finds nothing: what a call leaves behind is freed at once.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_WHILE_MANY_ARE_ALIVE, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

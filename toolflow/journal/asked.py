@@ -9,17 +9,18 @@ import msgspec
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
-from toolflow.journal.bodies import Body, CallRecord, KeptFormat, KeptRequest, Part
+from toolflow.journal.bodies import CallRecord, KeptFormat, KeptRequest, Part
 from toolflow.journal.digest import (
     digest_of_message,
     digest_of_request,
     digest_of_schema,
+    digest_of_settings,
     digest_of_tool,
     encode_message,
 )
 from toolflow.llm.chat import Completion, Request, ResponseFormat
 
-_encode_body: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Asked:
@@ -30,26 +31,33 @@ class Asked:
         base: An earlier request of the same dialogue and role, recorded before this one; None for none.
     """
 
-    __slots__ = ("hash", "kept", "messages", "parts", "request", "tools")
+    # Of plain bytes wherever it can be: one is kept for each role of each dialogue, and the garbage collector
+    # looks again and again at objects that hold others.
+    __slots__ = ("encoded", "hash", "messages", "parts", "request", "settings", "tools")
 
     def __init__(self, request: Request, base: Asked | None = None) -> None:
         self.request: Request = request
         self.messages: tuple[bytes, ...]
         self.tools: tuple[bytes, ...]
+        self.settings: bytes
+        self.parts: tuple[Part, ...] = ()
         known: Sequence[bytes] = ()
         if base is not None:
-            shared = _count_shared(request.messages, base.request.messages)
-            known = base.messages[:shared]
+            known = base.messages[: _count_shared(request.messages, base.request.messages)]
         new = [encode_message(message) for message in request.messages[len(known) :]]
         self.messages = (*known, *map(digest_of_message, new))
-        if base is not None and request.tools == base.request.tools:
+        kept = KeptRequest(request.seed, None, len(known), [msgspec.Raw(message) for message in new])
+        if base is not None:
+            kept.base = base.request.key.position
+        if base is not None and _same_settings(request, base.request):
             self.tools = base.tools
+            self.settings = base.settings
         else:
             self.tools = tuple(map(digest_of_tool, request.tools))
-        self.hash = digest_of_request(request, b"".join(self.messages), self.tools)
-        self.kept, self.parts = _difference(request, base.request if base else None, self.tools)
-        self.kept.shared = len(known)
-        self.kept.messages = [msgspec.Raw(message) for message in new]
+            self.settings = digest_of_settings(request, self.tools)
+            self.parts = _add_settings(kept, request, base.request if base else None, self.tools)
+        self.hash = digest_of_request(request.seed, self.settings, self.messages)
+        self.encoded: bytes = _encode(kept)
 
 
 def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
@@ -72,7 +80,7 @@ def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> Call
         delivery.attempts,
         sent_at,
         delivery.seconds,
-        _encode_body(Body(asked.kept, completion.message.to_openai())),
+        b'{"request":%b,"reply":%b}' % (asked.encoded, encode_message(completion.message)),
         asked.parts,
     )
 
@@ -87,13 +95,20 @@ def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
     return count
 
 
-def _difference(
-    request: Request, base: Request | None, tools: Sequence[bytes]
-) -> tuple[KeptRequest, tuple[Part, ...]]:
-    """What a request adds to its base, without the messages; the parts that it names."""
-    kept = KeptRequest(request.seed)
-    if base is not None:
-        kept.base = base.key.position
+def _same_settings(one: Request, other: Request) -> bool:
+    return (
+        one.model == other.model
+        and one.sampling == other.sampling
+        and one.tool_choice == other.tool_choice
+        and one.tools == other.tools
+        and _same_format(one.response_format, other.response_format)
+    )
+
+
+def _add_settings(
+    kept: KeptRequest, request: Request, base: Request | None, tools: Sequence[bytes]
+) -> tuple[Part, ...]:
+    """Put into what is kept how a request differs from its base, messages aside; the parts that it names."""
     if base is None or request.model != base.model:
         kept.model = request.model
     if base is None or request.sampling != base.sampling:
@@ -114,7 +129,7 @@ def _difference(
             schema = Part(digest_of_schema(wanted.schema), "schema", wanted.schema)
             parts.append(schema)
             kept.response_format = KeptFormat(wanted.name, schema.hash.hex())
-    return kept, tuple(parts)
+    return tuple(parts)
 
 
 def _same_format(one: ResponseFormat | None, other: ResponseFormat | None) -> bool:

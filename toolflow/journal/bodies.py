@@ -16,7 +16,7 @@ that rest on it whole again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import local
 from typing import Any, Final, Literal, NamedTuple
@@ -71,14 +71,14 @@ class CallRecord(NamedTuple):
     parts: tuple[Part, ...] = ()
 
 
-class KeptFormat(msgspec.Struct):
+class KeptFormat(msgspec.Struct, gc=False):
     """A reply format in a body; ``schema`` is the hash of a part."""
 
     name: str
     schema: str
 
 
-class KeptRequest(msgspec.Struct, omit_defaults=True):
+class KeptRequest(msgspec.Struct, omit_defaults=True, gc=False):
     """A request in a body: what it adds to its base. What is None is as it is there."""
 
     seed: int
@@ -140,9 +140,10 @@ def completion_of(record: CallRecord) -> Completion:
     )
 
 
-def row_of(record: CallRecord) -> tuple[object, ...]:
-    """The record as a row of ``calls``, without its id."""
-    return (*record.key, *record[1:-2], compress(record.body))
+def rows_of(records: Sequence[CallRecord]) -> list[tuple[object, ...]]:
+    """The records as rows of ``calls``, without their ids."""
+    frames = compress_all([record.body for record in records])
+    return [(*record.key, *record[1:-2], frame) for record, frame in zip(records, frames, strict=True)]
 
 
 def requests_of(
@@ -176,13 +177,15 @@ def requests_of(
     return {key: found[key] for key in records}
 
 
-def compress(content: bytes) -> bytes:
-    """One frame with a checksum."""
-    compressor = getattr(_tools, "compressor", None)
+def compress_all(contents: list[bytes]) -> Iterable[Any]:
+    """A frame with a checksum for each, as buffers; all in one step that lets other threads run meanwhile."""
+    if not contents:
+        return ()
+    compressor: Any = getattr(_tools, "compressor", None)
     if compressor is None:
         compressor = _tools.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    frame: bytes = compressor.compress(content)
-    return frame
+    frames: Iterable[Any] = compressor.multi_compress_to_buffer(contents)
+    return frames
 
 
 def decompress(frame: bytes) -> bytes:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from toolflow.clock import Clock, wall
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.bodies import CallRecord, row_of
+from toolflow.journal.bodies import CallRecord
 from toolflow.journal.reading import (
     DialogueState,
     State,
@@ -28,8 +28,13 @@ from toolflow.journal.reading import (
     read_totals,
 )
 from toolflow.journal.schema import in_words, open_for_writing, worded
-from toolflow.journal.writer import Writer, WrittenCall, WrittenEvent
+from toolflow.journal.writer import Batch, News, Writer, WrittenCall, WrittenEvent
 from toolflow.llm.chat import CallKey
+
+_REST: Final = 0.010
+"""Seconds from one batch to the next: what a commit costs is shared by the calls that come meanwhile."""
+_NEWS_AFTER: Final = 0.5
+"""Seconds that states and events may wait."""
 
 
 class CallJournal(Protocol):
@@ -92,6 +97,9 @@ class MemoryJournal:
 class SqliteJournal:
     """The journal of a run directory. Use as a context manager inside a running loop.
 
+    Calls gather here while the writer's thread commits those before them. That thread is woken once for all
+    of them, and wakes the loop once for all of them.
+
     Args:
         path: The file; made if it is not there.
         clock: The time of day, in Unix seconds. It is taken down for the reader, and nothing rests on it.
@@ -113,6 +121,12 @@ class SqliteJournal:
                 raise
         self._last_dialogue: int = -1 if last is None else last
         self._writer = Writer(path, self._committed)
+        self._calls: list[WrittenCall] = []
+        self._news: list[News] = []
+        self._news_at = 0.0
+        self._handed_over_at = 0.0
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> SqliteJournal:
         self._loop = asyncio.get_running_loop()
@@ -122,6 +136,10 @@ class SqliteJournal:
 
     def __exit__(self, *exc_info: object) -> None:
         self._in_use = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._calls or self._news:
+            self._writer.put(Batch(self._calls, self._news))
         self._writer.stop()
         self._reader.close()
 
@@ -135,16 +153,49 @@ class SqliteJournal:
             raise RunDirectoryError("the journal cannot be written: it is closed")
         self._last_dialogue = max(self._last_dialogue, record.key.dialogue)
         durable: asyncio.Future[None] = self._loop.create_future()
-        self._writer.put(WrittenCall(row_of(record), record.parts, durable))
+        self._calls.append(WrittenCall(record, durable))
+        if len(self._calls) == 1:
+            self._plan()
         await durable
 
     def mark(self, dialogue: int, state: State, stage: str | None = None, reason: str | None = None) -> None:
         if self._in_use:
-            self._writer.put(DialogueState(dialogue, state, stage, reason, self._clock()))
+            self._tell(DialogueState(dialogue, state, stage, reason, self._clock()))
 
     def note(self, kind: str, /, **detail: Any) -> None:
         if self._in_use:
-            self._writer.put(WrittenEvent(self._clock(), kind, msgspec.json.encode(detail).decode()))
+            self._tell(WrittenEvent(self._clock(), kind, msgspec.json.encode(detail).decode()))
+
+    def _tell(self, news: News) -> None:
+        self._news.append(news)
+        if len(self._news) == 1:
+            self._news_at = self._loop.time() + _NEWS_AFTER
+            self._plan()
+
+    def _plan(self) -> None:
+        """Hand over what has gathered as soon as it may be, unless the writer is at work: it reports back."""
+        if self._writing or not self._in_use:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._calls:
+            due = self._handed_over_at + _REST
+        elif self._news:
+            due = self._news_at
+        else:
+            return
+        self._timer = self._loop.call_later(max(0.0, due - self._loop.time()), self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._timer = None
+        self._handed_over_at = self._loop.time()
+        news: list[News] = []
+        if self._news and self._news_at <= self._handed_over_at:
+            news, self._news = self._news, []
+        calls, self._calls = self._calls, []
+        self._writing = True
+        self._writer.put(Batch(calls, news))
 
     def states(self) -> Iterable[DialogueState]:
         with in_words(self._path):
@@ -170,20 +221,21 @@ class SqliteJournal:
         with in_words(self._path):
             return read_totals(self._reader)
 
-    def _committed(self, calls: list[WrittenCall], failure: Exception | None) -> None:
+    def _committed(self, calls: Sequence[WrittenCall], failure: Exception | None) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, self._path, calls, failure)
+            self._loop.call_soon_threadsafe(self._settle, calls, failure)
 
-
-def _settle(path: Path, calls: list[WrittenCall], failure: Exception | None) -> None:
-    for call in calls:
-        durable = call.durable
-        if durable.done():
-            continue
-        if failure is None:
-            durable.set_result(None)
-        else:
-            durable.set_exception(_not_written(path, failure))
+    def _settle(self, calls: Sequence[WrittenCall], failure: Exception | None) -> None:
+        for call in calls:
+            durable = call.durable
+            if durable.done():
+                continue
+            if failure is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(_not_written(self._path, failure))
+        self._writing = False
+        self._plan()
 
 
 def _not_written(path: Path, failure: Exception) -> RunDirectoryError:

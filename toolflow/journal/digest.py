@@ -17,20 +17,29 @@ _encode_message: Final = msgspec.json.Encoder().encode
 
 def request_hash(request: Request) -> bytes:
     """16 bytes that change with anything the model is told."""
-    told = b"".join(digest_of_message(encode_message(message)) for message in request.messages)
-    return digest_of_request(request, told, [digest_of_tool(tool) for tool in request.tools])
+    messages = [digest_of_message(encode_message(message)) for message in request.messages]
+    settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
+    return digest_of_request(request.seed, settings, messages)
 
 
-def digest_of_request(request: Request, messages: bytes, tools: Sequence[bytes]) -> bytes:
-    """:func:`request_hash`, where the digests of messages and tools are known."""
+def digest_of_request(seed: int, settings: bytes, messages: Sequence[bytes]) -> bytes:
+    """:func:`request_hash`, where the digests of settings and messages are known."""
+    return hashlib.blake2b(b"%d %b%b" % (seed, settings, b"".join(messages)), digest_size=16).digest()
+
+
+def digest_of_settings(request: Request, tools: Sequence[bytes]) -> bytes:
+    """16 bytes of all but messages and seed: what the requests of a role mostly have in common.
+
+    Args:
+        request: What is asked.
+        tools: The digests of its tools.
+    """
     content: list[Any] = [
-        messages,
         tools,
         request.model,
         request.tool_choice,
         _digest_of_format(request.response_format) if request.response_format else None,
         request.sampling,
-        request.seed,
     ]
     return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
 

@@ -22,10 +22,25 @@ from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
 from toolflow.journal.carving import carve_calls, merge_log
 from toolflow.journal.damage import find_damage
-from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, open_for_writing
+from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, PAGE_BYTES, open_for_writing
 from toolflow.runtime.signals import interruptible
 
-_USAGE: Final = "calls, prompt_tokens, completion_tokens, attempts, seconds"
+_SUMS: Final = "role, model, calls, prompt_tokens, completion_tokens, attempts, seconds, through"
+_AT_LEAST_WHAT_WAS_SAVED: Final = """
+    INSERT INTO sums
+    SELECT
+        role, model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(attempts), sum(seconds),
+        max(id)
+    FROM calls WHERE attempts > 0
+    GROUP BY role, model
+    ON CONFLICT (role, model) DO UPDATE SET
+        calls = excluded.calls,
+        prompt_tokens = excluded.prompt_tokens,
+        completion_tokens = excluded.completion_tokens,
+        attempts = excluded.attempts,
+        seconds = excluded.seconds
+    WHERE excluded.calls > calls
+"""
 _OTHERS: Final = {
     "parts": ("hash, kind, body", "hash"),
     "dialogues": ("dialogue, state, stage, reason, at", "dialogue"),
@@ -146,17 +161,13 @@ def _restore_usage(source: sqlite3.Connection, target: sqlite3.Connection) -> tu
     Returns:
         How many of the calls that were paid are saved, and how many there have been as far as is known.
     """
-    paid = target.execute("SELECT coalesce(sum(calls), 0) FROM usage").fetchone()[0]
-    for row in _rows(source, "usage", f"role, model, {_USAGE}", "role, model"):
-        with suppress(sqlite3.IntegrityError):
-            target.execute(
-                f"INSERT INTO usage (role, model, {_USAGE}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO "  # noqa: S608
-                "UPDATE SET calls = excluded.calls, prompt_tokens = excluded.prompt_tokens, "
-                "completion_tokens = excluded.completion_tokens, attempts = excluded.attempts, "
-                "seconds = excluded.seconds WHERE excluded.calls > calls",
-                row,
-            )
-    return paid, target.execute("SELECT coalesce(sum(calls), 0) FROM usage").fetchone()[0]
+    _insert(target, "sums", _SUMS, _rows(source, "sums", _SUMS, "role, model"))
+    target.execute(ADD_UP)
+    # Of a row that is lost, the calls that were saved still tell.
+    target.execute(_AT_LEAST_WHAT_WAS_SAVED)
+    target.execute("UPDATE sums SET through = (SELECT coalesce(max(id), 0) FROM calls)")
+    paid = target.execute("SELECT count(*) FROM calls WHERE attempts > 0").fetchone()[0]
+    return paid, target.execute("SELECT coalesce(sum(calls), 0) FROM sums").fetchone()[0]
 
 
 def _insert(target: sqlite3.Connection, table: str, columns: str, rows: Iterator[tuple[Any, ...]]) -> None:

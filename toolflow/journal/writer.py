@@ -1,8 +1,7 @@
-"""The one thread that writes the journal: it commits whatever has gathered since its last commit.
+"""The one thread that writes the journal: a batch at a time, as its owner hands them over.
 
-A batch of calls is one statement, and what only informs the reader (states and events) is written twice a
-second at most: whenever this thread lets another one run it may wait for it, so it does its work in few and
-large steps. Bodies come compressed for the same reason.
+Whenever this thread lets another one run it may wait for it, so it does its work in few and large steps: it
+is woken once a batch, compresses the bodies of all calls in one step, and writes them with one statement.
 """
 
 from __future__ import annotations
@@ -11,23 +10,19 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 import msgspec
 
-from toolflow.journal.bodies import Part, compress
+from toolflow.journal.bodies import CallRecord, Part, compress_all, rows_of
 from toolflow.journal.reading import DialogueState
-from toolflow.journal.schema import CALL_COLUMNS, open_for_writing
+from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, open_for_writing
 
-_REST: Final = 0.010
-"""Seconds from one commit to the next: what a commit costs is shared by the calls that come meanwhile."""
-_NEWS_AFTER: Final = 0.5
-"""Seconds that states and events may wait."""
 _LOCK_SECONDS: Final = 600.0
 """So long a lock of another program is waited for before the run ends: the watchdog tells of it meanwhile."""
 _PATIENCE: Final = 0.5
@@ -37,10 +32,9 @@ _AT_ONCE: Final = 128
 
 
 class WrittenCall(NamedTuple):
-    """A row of ``calls`` to be written, the parts that it names, and who waits for it to be durable."""
+    """A call to be written, and who waits for it to be durable."""
 
-    row: tuple[object, ...]
-    parts: tuple[Part, ...]
+    record: CallRecord
     durable: asyncio.Future[None]
 
 
@@ -55,29 +49,35 @@ class WrittenEvent(NamedTuple):
 News = DialogueState | WrittenEvent
 
 
+class Batch(NamedTuple):
+    """What is committed at once: calls, and what only informs the reader."""
+
+    calls: Sequence[WrittenCall]
+    news: Sequence[News]
+
+
 class Writer(threading.Thread):
-    """Commits what it is given until it is told to stop.
+    """Commits the batches that it is given until it is told to stop.
 
     Args:
         path: The journal.
-        committed: Called in this thread after each commit of calls, or attempt at one, with the calls and
-            what went wrong.
+        committed: Called in this thread after each batch with its calls and what went wrong.
     """
 
-    def __init__(self, path: Path, committed: Callable[[list[WrittenCall], Exception | None], None]) -> None:
+    def __init__(
+        self, path: Path, committed: Callable[[Sequence[WrittenCall], Exception | None], None]
+    ) -> None:
         super().__init__(name="journal", daemon=True)
         self._path = path
         self._committed = committed
-        self._queue: SimpleQueue[WrittenCall | News | None] = SimpleQueue()
+        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._news: list[News] = []
-        self._news_at = self._committed_at = 0.0
         self._known_parts: set[bytes] = set()
-        self._going = True
         self._stopping = False
 
-    def put(self, entry: WrittenCall | News) -> None:
-        """Have an entry committed."""
-        self._queue.put(entry)
+    def put(self, batch: Batch) -> None:
+        """Have a batch committed."""
+        self._queue.put(batch)
 
     def stop(self) -> None:
         """Commit what was put so far, and end."""
@@ -95,56 +95,38 @@ class Writer(threading.Thread):
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             unopened = error
         with closing(connection) if connection is not None else nullcontext():
-            while self._going:
-                calls = self._gather()
-                failure = unopened if connection is None else self._commit(connection, calls)
-                if calls:
-                    self._committed(calls, failure)
+            while (batch := self._queue.get()) is not None:
+                failure = unopened if connection is None else self._commit(connection, batch)
+                self._committed(batch.calls, failure)
 
-    def _gather(self) -> list[WrittenCall]:
-        """The calls that have come, once there is anything to write."""
-        calls: list[WrittenCall] = []
-        try:
-            entry = self._queue.get(timeout=_NEWS_AFTER if self._news else None)
-            pause = self._committed_at + _REST - time.monotonic()
-            if pause > 0 and entry is not None:
-                time.sleep(pause)
-            while entry is not None:
-                if isinstance(entry, WrittenCall):
-                    calls.append(entry)
-                else:
-                    self._news.append(entry)
-                entry = self._queue.get_nowait()
-            self._going = False
-        except Empty:
-            pass
-        self._committed_at = time.monotonic()
-        return calls
-
-    def _commit(self, connection: sqlite3.Connection, calls: list[WrittenCall]) -> Exception | None:
+    def _commit(self, connection: sqlite3.Connection, batch: Batch) -> Exception | None:
+        records = [call.record for call in batch.calls]
         parts = {
-            part.hash: part for call in calls for part in call.parts if part.hash not in self._known_parts
+            part.hash: part
+            for record in records
+            for part in record.parts
+            if part.hash not in self._known_parts
         }
-        news: list[News] = []
-        if not self._going or self._committed_at - self._news_at >= _NEWS_AFTER:
-            news = self._news
+        self._news += batch.news
         try:
-            if parts or news or len(calls) > _AT_ONCE:
+            rows = rows_of(records)
+            if parts or self._news or len(rows) > _AT_ONCE:
                 self._when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
-                _write_parts(connection, parts.values())
-                _write_calls(connection, calls)
-                _write_news(connection, news)
+                _write_parts(connection, [*parts.values()])
+                _write_calls(connection, rows)
+                if self._news:
+                    _write_news(connection, self._news)
+                    connection.execute(ADD_UP)
                 connection.execute("COMMIT")
-            elif calls:
-                self._when_free(lambda: _write_calls(connection, calls))  # a transaction of its own
+            elif rows:
+                self._when_free(lambda: _write_calls(connection, rows))  # a transaction of its own
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             return error
         self._known_parts.update(parts)
-        if news:
-            self._news, self._news_at = [], self._committed_at
+        self._news = []
         return None
 
     def _when_free(self, begin: Callable[[], object]) -> None:
@@ -161,12 +143,13 @@ class Writer(threading.Thread):
                 return
 
 
-def _write_calls(connection: sqlite3.Connection, calls: list[WrittenCall]) -> None:
-    _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", [call.row for call in calls])
+def _write_calls(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", rows)
 
 
-def _write_parts(connection: sqlite3.Connection, parts: Iterable[Part]) -> None:
-    rows = [(part.hash, part.kind, compress(msgspec.json.encode(part.content))) for part in parts]
+def _write_parts(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    frames = compress_all([msgspec.json.encode(part.content) for part in parts])
+    rows = [(part.hash, part.kind, frame) for part, frame in zip(parts, frames, strict=True)]
     _insert(connection, "INSERT OR IGNORE INTO parts (hash, kind, body)", rows)
 
 

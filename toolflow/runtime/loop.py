@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from toolflow.garbage import collection_eased
+
 T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in a loop of its own."""
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+    with collection_eased(), asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(main)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.schema import open_for_writing
-from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Usage
+from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling, Usage
 from toolflow.runtime.testing import run_virtual
 
 CALL = ToolCall("call_1", "get_weather", '{"city": "Oslo"}')
@@ -253,6 +254,74 @@ def test_the_hash_sees_tools_and_schemas() -> None:
     assert len({request_hash(each) for each in [base, *others]}) == 4
     equal = replace(base, tools=(replace(tool),), response_format=ResponseFormat("plan", {"type": "object"}))
     assert request_hash(base) == request_hash(equal)
+
+
+def test_the_hash_does_not_depend_on_what_a_request_is_kept_as() -> None:
+    tool = Tool("ping", "Ping a host.", {"type": "object", "properties": {}})
+    base = replace(request(), tools=(tool,), seed=3)
+    grown = replace(base, messages=(*base.messages, Message("assistant", "hi")), seed=4)
+    others = [
+        grown,
+        replace(grown, messages=(Message("user", "another beginning"),)),
+        replace(grown, tools=()),
+        replace(grown, model="model-2", response_format=ResponseFormat("plan", {"type": "object"})),
+        replace(grown, sampling=Sampling(0.5), tool_choice="none"),
+    ]
+    for other in others:
+        assert Asked(other, Asked(base)).hash == Asked(other).hash == request_hash(other)
+    assert len({request_hash(each) for each in [base, *others]}) == 6
+
+
+def test_sums_are_exact_at_any_time_and_leave_out_what_was_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    taken_over = [record(position)._replace(attempts=0) for position in (0, 1)]
+    paid = [record(position)._replace(attempts=2, seconds=0.5) for position in (2, 3, 4)]
+
+    async def append(*records: CallRecord, mark: bool) -> Sum:
+        with SqliteJournal(path) as journal:
+            if mark:
+                journal.mark(0, "alive")
+            for each in records:
+                await journal.append(each)
+            return journal.totals().all
+
+    def added_up() -> int | None:
+        with closing(sqlite3.connect(path)) as connection:
+            count: int | None = connection.execute("SELECT sum(calls) FROM sums").fetchone()[0]
+        return count
+
+    assert asyncio.run(append(*taken_over, mark=False)) == Sum()
+    assert asyncio.run(append(paid[0], mark=False)) == Sum(1, Usage(12, 5), 2, 0.5)
+    assert added_up() is None
+    assert asyncio.run(append(paid[1], mark=True)) == Sum(2, Usage(24, 10), 4, 1.0)
+    assert added_up() == 2
+    assert asyncio.run(append(paid[2], mark=False)) == Sum(3, Usage(36, 15), 6, 1.5)
+    assert added_up() == 2
+    with JournalReader(path) as reader:
+        assert reader.totals().all == Sum(3, Usage(36, 15), 6, 1.5)
+
+
+def test_what_gathers_while_a_batch_is_written_is_written_next(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def main() -> tuple[int, int]:
+        with SqliteJournal(path) as journal:
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            first = asyncio.create_task(journal.append(record(0)))
+            await asyncio.wait([first], timeout=0.02)  # the writer waits for the lock
+            later = [asyncio.create_task(journal.append(record(position))) for position in range(1, 20)]
+            journal.mark(0, "accepted")
+            await asyncio.wait(later, timeout=0.02)
+            waiting = sum(not each.done() for each in (first, *later))
+            other.execute("ROLLBACK")
+            other.close()
+            await asyncio.gather(first, *later)
+            return waiting, journal.totals().all.calls
+
+    assert asyncio.run(main()) == (20, 20)
+    with JournalReader(path) as reader:
+        assert reader.count_states() == {"accepted": 1}
 
 
 def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
