@@ -41,6 +41,7 @@ from toolflow.llm.quota.limits import RateLimits
 from toolflow.llm.quota.quota import Quota
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, ReplicaStatistics, Router
+from toolflow.llm.stall import Stalls
 from toolflow.llm.testing import ScriptedProvider
 from toolflow.runtime.loop import run
 
@@ -93,7 +94,9 @@ def make_client(
 
     router = Router(tuple(Replica(url, OpenAIProvider(Endpoint(url))) for url in urls), gate)
     hedging = Hedging(hedge) if hedge else None
-    return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout), hedging=hedging), router
+    return Client(
+        router, RetryPolicy(attempts=20, attempt_timeout=timeout), hedging=hedging, stalls=Stalls()
+    ), router
 
 
 async def drive(
@@ -158,6 +161,7 @@ async def pace(
         "rate_limited": figures.rate_limited,
         "rate_limited_share": figures.rate_limited / figures.attempts,
         "hedged": figures.hedged,
+        "stalled": figures.stalled,
         "limit_at_end": figures.limit,
         "changes": [[round(c.at, 2), c.before, c.after, c.reason] for c in figures.changes][-40:],
         "endpoints": [repr(endpoint) for endpoint in router.statistics()],
@@ -374,7 +378,7 @@ def case_faults(_: argparse.Namespace) -> dict[str, Any]:
         result["pace"] = result["calls_per_s"] / measured["without"]["calls_per_s"]
         print(
             f"faults, {name}: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}, "
-            f"{result['hedged']} second attempts"
+            f"{result['hedged']} second attempts, {result['stalled']} given up as stalled"
         )
     return measured
 

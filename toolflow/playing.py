@@ -30,6 +30,7 @@ from toolflow.llm.hedge import Hedging
 from toolflow.llm.in_flight import InFlight
 from toolflow.llm.quota.estimate import TokenEstimator
 from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.stall import Stalls
 from toolflow.pipeline import Bounds, Ending, Synthesis
 from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
@@ -168,6 +169,8 @@ async def _play_with(
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
         budget=budget,
         hedging=Hedging(config.hedge) if config.hedge else None,
+        stalls=Stalls() if config.cut_stalled else None,
+        is_writing=connection.live.is_writing,
         fallbacks=config.fallback_models,
     )
     origin = TakingOver(client, origin_of(run.path))

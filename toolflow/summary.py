@@ -43,6 +43,7 @@ def summarise(
             "failed": calls.failed + earlier.get("failed", 0),
             "attempts": calls.attempts + earlier.get("attempts", 0),
             "rate_limited": calls.rate_limited + earlier.get("rate_limited", 0),
+            "stalled": calls.stalled + earlier.get("stalled", 0),
             "taken_over": taken_over + earlier.get("taken_over", 0),
         },
         "tokens": {

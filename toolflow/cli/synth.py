@@ -215,6 +215,16 @@ def synth(
             rich_help_panel=_HOW,
         ),
     ] = None,
+    cut_stalled: Annotated[
+        bool | None,
+        typer.Option(
+            "--cut-stalled/--wait-for-stalled",
+            help="Send a call again that takes twice as long as any of the last thousand, while others are "
+            "answered; or wait for each until --attempt-timeout.",
+            show_default="--cut-stalled",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     rpm: Annotated[
         int | None,
         typer.Option(
@@ -322,6 +332,7 @@ def synth(
         "mistakes": mistakes,
         "max_concurrency": max_concurrency,
         "hedge": hedge,
+        "cut_stalled": cut_stalled,
         "rpm": rpm,
         "tpm": tpm,
         "max_cost": max_cost,

@@ -16,7 +16,7 @@ from tenacity import (
     wait_none,
 )
 
-from toolflow.errors import LLMError, MalformedCompletionError, TransientLLMError, UsageError
+from toolflow.errors import LLMError, MalformedCompletionError, StalledError, TransientLLMError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class RetryPolicy:
         # The server's word is the least; the jitter on top keeps those that it told the same apart. Half of
         # the pause is fixed: by chance alone a call must not spend all its attempts in an instant.
         least = (error.retry_after or 0.0) if isinstance(error, TransientLLMError) else 0.0
-        longest = rules.wait(state)
+        # Others are answered meanwhile, and it has waited long enough.
+        longest = 0.0 if isinstance(error, StalledError) else rules.wait(state)
         state.upcoming_sleep = least + random.uniform(longest / 2, longest)
         return None if rules.stop(state) else state.upcoming_sleep
