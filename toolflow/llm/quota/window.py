@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-SLOTS_PER_SECOND: Final = 10
+SLOTS_PER_SECOND: Final = 20
 
-WINDOW: Final = 60.4
+WINDOW: Final = 60.2
 """Seconds that an amount is remembered for at least; 0.1 s more at most.
 
 A server counts arrivals, not departures: what arrives within 60 s left within 60 s and the spread of the
