@@ -20,8 +20,8 @@ _KEPT: Final = round(WINDOW * SLOTS_PER_SECOND) + 1
 class SlidingWindow:
     """Sums what was added in the last :data:`WINDOW` seconds.
 
-    Amounts are kept in slots of 0.05 s, numbered from time 0.0. Each is forgotten when its youngest amount may
-    be: never too early.
+    Amounts are kept in slots of 0.05 s, numbered from time 0.0. Each is forgotten when its youngest amount
+    may be: never too early.
 
     Attributes:
         newest: The slot of the last :meth:`advance`.
