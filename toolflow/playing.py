@@ -198,7 +198,8 @@ async def _play_with(
     client.on_spare = synthesis.look_for_room
     display.steer(
         Controls(
-            client.set_limit,
+            client.scale_limit,
+            lambda: client.set_limit("auto"),
             synthesis.pause,
             stop=lambda: signal.raise_signal(signal.SIGINT),
             live=connection.live,

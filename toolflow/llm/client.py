@@ -225,6 +225,10 @@ class Client:
         """
         self._router.set_limit(limit)
 
+    def scale_limit(self, factor: float) -> None:
+        """Have so many times as many attempts in flight at each gate, from its own present limit."""
+        self._router.scale_limit(factor)
+
     def statistics(self) -> ClientStatistics:
         router = self._router
         return self._tally.statistics(router.statistics(), router.limit, router.changes())

@@ -13,7 +13,7 @@ import heapq
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import count
-from math import inf
+from math import ceil, floor, inf
 from types import TracebackType
 from typing import Final, Literal, Protocol
 
@@ -148,6 +148,12 @@ class Gate:
                 history=(*held.changes, change),
             )
         self.pump()
+
+    def scale_limit(self, factor: float) -> None:
+        """Hold so many times the present limit from now on; one more or fewer at least, and never none."""
+        limit = self._concurrency.limit
+        more = max(limit + 1, ceil(limit * factor)) if factor > 1 else min(limit - 1, floor(limit * factor))
+        self.set_limit(max(1, more))
 
     def statistics(self) -> GateStatistics:
         return GateStatistics(
