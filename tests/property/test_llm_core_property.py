@@ -34,9 +34,10 @@ from toolflow.llm.chat import CallKey, Completion, Request, Sampling, Usage
 from toolflow.llm.client import Client
 from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
 from toolflow.llm.concurrency.limit import ConcurrencyLimit
-from toolflow.llm.gate import Gate, Lease
+from toolflow.llm.gate import Gate
 from toolflow.llm.hedge import Hedging
 from toolflow.llm.outcome import Outcome
+from toolflow.llm.permit import Lease
 from toolflow.llm.quota.estimate import TokenEstimator
 from toolflow.llm.quota.limits import RateLimits
 from toolflow.llm.quota.quota import Quota, Reservation

@@ -21,12 +21,12 @@ from toolflow.errors import (
 from toolflow.llm.attempt import Attempt, IsWriting, Sender, spent
 from toolflow.llm.chat import Completion, Delivery, Request, Usage
 from toolflow.llm.concurrency.limit import ConcurrencyLimit
-from toolflow.llm.gate import TurnedAwayError
 from toolflow.llm.hedge import Hedging, Race, Result
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Router
 from toolflow.llm.stall import Stalls
 from toolflow.llm.tally import ClientStatistics, Tally
+from toolflow.llm.waiting import TurnedAwayError
 
 Sleep = Callable[[float], Awaitable[None]]
 """Pauses for a number of seconds."""
