@@ -26,8 +26,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.bench_llm import counters, make_client, provider
 from benchmarks.canned import canned_server
+from benchmarks.driving import counters, make_client, provider
 from benchmarks.journal_calls import KINDS, Call, dialogues, prompt_bytes
 from benchmarks.record import spread, write
 from toolflow.journal.bodies import CallRecord

@@ -10,229 +10,29 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import subprocess
-import sys
 import time
-import tracemalloc
-import urllib.request
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Any
 
-import aiohttp
-
-from benchmarks.record import spread, write
-from toolflow.dialogue.message import Message
-from toolflow.llm.breaker import Breaker
-from toolflow.llm.chat import CallKey, Completion, Request
-from toolflow.llm.client import Client
+from benchmarks.driving import (
+    TOOLFLOW,
+    controlled,
+    drive,
+    make_client,
+    pace,
+    provider,
+    side_by_side,
+)
+from benchmarks.llm_cost import case_cpu, case_memory
+from benchmarks.record import write
 from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
-from toolflow.llm.concurrency.limit import Concurrency, FixedConcurrency
-from toolflow.llm.endpoint import Endpoint
-from toolflow.llm.gate import Gate
-from toolflow.llm.hedge import Hedging
-from toolflow.llm.providers.openai import OpenAIProvider
-from toolflow.llm.quota.estimate import TokenEstimator
+from toolflow.llm.concurrency.limit import FixedConcurrency
 from toolflow.llm.quota.limits import RateLimits
-from toolflow.llm.quota.quota import Quota
-from toolflow.llm.retry import RetryPolicy
-from toolflow.llm.router import Replica, ReplicaStatistics, Router
-from toolflow.llm.testing import ScriptedProvider
+from toolflow.llm.router import ReplicaStatistics
 from toolflow.runtime.loop import run
-
-_PROMPT = "Find me a table for four in Lisbon on Friday, and tell me what the weather will be like. " * 8
-_CALLS_PER_DIALOGUE = 10
-_TOOLFLOW = str(Path(sys.executable).with_name("toolflow"))
-
-
-@contextmanager
-def provider(*options: str, port: int = 0, fixed: bool = True) -> Generator[str]:
-    """``toolflow provider``, with a fixed reply unless told otherwise; its base URL."""
-    command = [_TOOLFLOW, "provider", "--port", str(port), *(("--fixed-reply",) if fixed else ()), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        yield next(word for word in line.split() if word.startswith("http"))
-    finally:
-        process.terminate()
-        process.stdout.close()
-        process.wait(30)
-
-
-def counters(base_url: str) -> dict[str, Any]:
-    """What the server counted."""
-    with urllib.request.urlopen(base_url.removesuffix("/v1") + "/rehearsal/counters") as response:
-        counted: dict[str, Any] = json.load(response)
-    return counted
-
-
-def request(number: int, per_dialogue: int) -> Request:
-    """The n-th call, of dialogues of so many; no two are equal."""
-    dialogue, position = divmod(number, per_dialogue)
-    key = CallKey(dialogue, "user", position)
-    return Request(key, "rehearsal", (Message("user", f"{number}: {_PROMPT}"),), seed=number)
-
-
-def make_client(
-    urls: list[str],
-    concurrency: Callable[[], Concurrency],
-    limits: RateLimits | None,
-    timeout: float,
-    hedge: float = 0.0,
-) -> tuple[Client, Router]:
-    """The full core: quota, controller, breaker and retries, as a run has them."""
-
-    def gate(breaker: Breaker) -> Gate:
-        quota = Quota(limits or RateLimits(), TokenEstimator())
-        return Gate(concurrency(), quota=quota, breaker=breaker)
-
-    router = Router(tuple(Replica(url, OpenAIProvider(Endpoint(url))) for url in urls), gate)
-    hedging = Hedging(hedge) if hedge else None
-    return Client(router, RetryPolicy(attempts=20, attempt_timeout=timeout), hedging=hedging), router
-
-
-async def drive(
-    client: Client,
-    calls: int,
-    workers: int,
-    seconds: float | None = None,
-    begin: float = 0.0,
-    per_dialogue: int = _CALLS_PER_DIALOGUE,
-) -> tuple[int, int, float]:
-    """Send calls from dialogues, one after the other in each; how many were answered, how many of them
-    from the second ``begin`` on, and in what time from then on."""
-    begun = time.monotonic()
-    dialogues = deque(range(0, calls, per_dialogue))
-    answered = late = 0
-
-    async def play() -> None:
-        nonlocal answered, late
-        while dialogues:
-            first = dialogues.popleft()
-            for number in range(first, min(first + per_dialogue, calls)):
-                if seconds is not None and time.monotonic() - begun >= seconds:
-                    return
-                await client.complete(request(number, per_dialogue))
-                answered += 1
-                late += time.monotonic() - begun >= begin
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(workers, len(dialogues))):
-            group.create_task(play())
-    return answered, late, time.monotonic() - begun - begin
-
-
-async def pace(
-    urls: list[str],
-    *,
-    calls: int,
-    workers: int,
-    concurrency: Callable[[], Concurrency],
-    limits: RateLimits | None = None,
-    seconds: float | None = None,
-    begin: float = 0.0,
-    per_dialogue: int = _CALLS_PER_DIALOGUE,
-    answer_within: float = 60.0,
-    hedge: float = 0.0,
-) -> dict[str, Any]:
-    """Drive the core and count."""
-    client, router = make_client(urls, concurrency, limits, answer_within, hedge)
-    try:
-        answered, late, elapsed = await drive(client, calls, workers, seconds, begin, per_dialogue)
-    finally:
-        await client.close()
-    figures = client.statistics()
-    assert figures.completed == answered, "a call was lost"
-    assert figures.failed == 0, "a call was given up"
-    return {
-        "calls": answered,
-        "seconds": elapsed,
-        "calls_counted": late,
-        "calls_per_s": late / elapsed,
-        "attempts": figures.attempts,
-        "rate_limited": figures.rate_limited,
-        "rate_limited_share": figures.rate_limited / figures.attempts,
-        "hedged": figures.hedged,
-        "limit_at_end": figures.limit,
-        "changes": [[round(c.at, 2), c.before, c.after, c.reason] for c in figures.changes][-40:],
-        "endpoints": [repr(endpoint) for endpoint in router.statistics()],
-    }
-
-
-async def bare(url: str, calls: int, workers: int) -> None:
-    """The least that a call can cost: a session, a body that is encoded, an answer that is decoded."""
-    numbers = iter(range(calls))
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
-
-        async def send() -> None:
-            for number in numbers:
-                body = json.dumps(
-                    {
-                        "model": "rehearsal",
-                        "messages": [{"role": "user", "content": f"{number}: {_PROMPT}"}],
-                        "seed": number,
-                    }
-                )
-                headers = {"Content-Type": "application/json"}
-                async with session.post(url + "/chat/completions", data=body, headers=headers) as response:
-                    answer = json.loads(await response.read())
-                assert answer["choices"][0]["message"]["content"]
-
-        for _ in range(workers):
-            group.create_task(send())
-
-
-def _cpu(work: Callable[[], Coroutine[Any, Any, Any]]) -> float:
-    before = time.process_time()
-    run(work())
-    return time.process_time() - before
-
-
-def _bare_cost(calls: int, in_flight: int) -> float:
-    with provider("--latency", "0.05") as url:
-        return 1e6 * _cpu(lambda: bare(url, calls, in_flight)) / calls
-
-
-def _core_cost(calls: int, in_flight: int) -> float:
-    def full() -> Coroutine[Any, Any, Any]:
-        return pace(
-            [url],
-            calls=calls,
-            workers=in_flight,
-            concurrency=lambda: AdaptiveConcurrency(start=in_flight, most=in_flight),
-        )
-
-    with provider("--latency", "0.05") as url:
-        cost = 1e6 * _cpu(full) / calls
-        assert counters(url)["completed"] == calls
-    return cost
-
-
-def case_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
-    """CPU µs per call of the full core and of bare aiohttp, in turn, at 50 ms latency."""
-    found: dict[str, Any] = {}
-    for in_flight in (64, 256, 1000, 5000):
-        calls = max(arguments.calls, 4 * in_flight)
-        core, raw = [], []
-        for _ in range(arguments.repeats):
-            raw.append(_bare_cost(calls, in_flight))
-            core.append(_core_cost(calls, in_flight))
-        ratios = [mine / least for mine, least in zip(core, raw, strict=True)]
-        found[str(in_flight)] = {
-            "calls": calls,
-            "core_us": spread(core),
-            "bare_us": spread(raw),
-            "ratio": spread(ratios),
-        }
-        medians = {name: found[str(in_flight)][name]["median"] for name in ("core_us", "bare_us", "ratio")}
-        print(f"cpu, {in_flight} in flight: {json.dumps(medians)}")
-    return found
 
 
 async def _rate(url: str, limits: RateLimits | None, allowed_a_minute: int, minutes: float) -> dict[str, Any]:
@@ -276,45 +76,9 @@ def case_rates(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def _controlled(options: tuple[str, ...], calls: int, workers: int = 400) -> dict[str, Any]:
-    with provider(*options) as url:
-        result = run(
-            pace(
-                [url],
-                calls=calls,
-                workers=workers,
-                concurrency=AdaptiveConcurrency,
-                per_dialogue=1,
-                answer_within=20.0,
-            )
-        )
-        assert counters(url)["completed"] >= calls
-    return result
-
-
-def _side_by_side(
-    runs: dict[str, tuple[tuple[str, ...], dict[str, Any]]], *, calls: int, workers: int
-) -> dict[str, dict[str, Any]]:
-    """Several runs at once, each with a server of its own: what else the machine does meets all of them."""
-    found: dict[str, dict[str, Any]] = {}
-
-    async def measure(name: str, url: str, settings: dict[str, Any]) -> None:
-        usual: dict[str, Any] = {"concurrency": AdaptiveConcurrency, "per_dialogue": 1}
-        found[name] = await pace([url], calls=calls, workers=workers, **(usual | settings))
-
-    async def measure_all(urls: dict[str, str]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for name, (_, settings) in runs.items():
-                group.create_task(measure(name, urls[name], settings))
-
-    with ExitStack() as servers:
-        run(measure_all({name: servers.enter_context(provider(*it[0])) for name, it in runs.items()}))
-    return {name: found[name] for name in runs}
-
-
 def case_cap(_: argparse.Namespace) -> dict[str, Any]:
     """A hidden cap of 48 at 2 s latency, 1,000 calls."""
-    result = _controlled(("--latency", "2", "--cap", "48"), 1000)
+    result = controlled(("--latency", "2", "--cap", "48"), 1000)
     result["of_ideal"] = (1000 * 2 / 48) / result["seconds"]
     print(f"hidden cap: {result['of_ideal']:.3f} of ideal, {result['rate_limited_share']:.2%} 429s")
     return result
@@ -324,7 +88,7 @@ def case_knee(_: argparse.Namespace) -> dict[str, Any]:
     """Latency grows with the square of what is in flight above 48, and no 429 tells; beside the best fixed
     setting, at the same time on a server of its own."""
     options = ("--latency", "0.5", "--knee", "48")
-    measured = _side_by_side(
+    measured = side_by_side(
         {
             "adaptive": (options, {"concurrency": AdaptiveConcurrency}),
             "fixed": (options, {"concurrency": lambda: FixedConcurrency(48)}),
@@ -360,7 +124,7 @@ def case_faults(_: argparse.Namespace) -> dict[str, Any]:
     without faults, at the same time on servers of their own."""
     calm = ("--latency", "0.5", "--cap", "100")
     faulty = (*calm, "--faults", "500=0.03,reset=0.02,stall=0.01,empty=0.005")
-    measured = _side_by_side(
+    measured = side_by_side(
         {
             "without": (calm, {}),
             "unhedged": (faulty, {"answer_within": 3.0}),
@@ -374,37 +138,9 @@ def case_faults(_: argparse.Namespace) -> dict[str, Any]:
         result["pace"] = result["calls_per_s"] / measured["without"]["calls_per_s"]
         print(
             f"faults, {name}: {result['pace']:.3f} of the fault-free pace, none lost of {result['calls']}, "
-            f"{result['hedged']} second attempts"
+            f"{result['hedged']} second attempts, {result['stalled']} given up as stalled"
         )
     return measured
-
-
-def case_memory(_: argparse.Namespace) -> dict[str, Any]:
-    """Bytes that a call takes while it waits for a permit, its request and its task apart from the rest."""
-    waiting = 5000
-
-    def never(_: Request) -> Awaitable[Completion]:
-        return asyncio.get_running_loop().create_future()
-
-    async def measure() -> float:
-        gate = Gate(1, quota=Quota(RateLimits(), TokenEstimator()), breaker=Breaker())
-        client = Client(Router.single(ScriptedProvider(never), gate), hedging=Hedging(0.02))
-        requests = [request(number, _CALLS_PER_DIALOGUE) for number in range(waiting + 1)]
-        tracemalloc.start()
-        before = tracemalloc.get_traced_memory()[0]
-        calls = [asyncio.create_task(client.complete(one)) for one in requests]
-        await asyncio.sleep(0.5)
-        assert gate.waiting == waiting
-        taken = tracemalloc.get_traced_memory()[0] - before
-        tracemalloc.stop()
-        for call in calls:
-            call.cancel()
-        await asyncio.wait(calls)
-        return taken / waiting
-
-    taken = asyncio.run(measure())
-    print(f"memory: {taken / 1024:.2f} KiB for each waiting call")
-    return {"waiting": waiting, "bytes_a_call": taken}
 
 
 def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
@@ -442,7 +178,7 @@ def case_endpoints(_: argparse.Namespace) -> dict[str, Any]:
 
     options = ("--latency", "0.5", "--cap", "30")
     with provider(*options) as first, provider(*options) as second:
-        command = [_TOOLFLOW, "provider", "--fixed-reply", *options, "--port"]
+        command = [TOOLFLOW, "provider", "--fixed-reply", *options, "--port"]
         third = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True)
         assert third.stdout is not None
         url = next(word for word in third.stdout.readline().split() if word.startswith("http"))

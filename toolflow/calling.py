@@ -19,6 +19,7 @@ from toolflow.llm.in_flight import InFlight
 from toolflow.llm.quota.estimate import TokenEstimator
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Router
+from toolflow.llm.stall import Stalls
 from toolflow.spending import Spending
 from toolflow.watchdog import Situation
 
@@ -85,6 +86,8 @@ def open_calling(
         RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout),
         budget=budget,
         hedging=Hedging(config.hedge) if config.hedge else None,
+        stalls=Stalls() if config.cut_stalled else None,
+        is_writing=connection.live.is_writing,
         fallbacks=config.fallback_models,
     )
     origin = TakingOver(client, origin_of(run))

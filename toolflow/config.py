@@ -205,6 +205,11 @@ class RunConfig(_Section):
     hedge: float = Field(
         default=0.0, ge=0, le=1, description="Most second attempts beside late ones, as a share of calls."
     )
+    cut_stalled: bool = Field(
+        default=True,
+        description="Whether an attempt that takes twice as long as any of the last thousand, while others "
+        "are answered, is given up and sent again.",
+    )
     rpm: Positive | None = Field(default=None, description="Requests a minute, a model and endpoint.")
     tpm: Positive | None = Field(default=None, description="LLM tokens a minute, a model and endpoint.")
     input_tpm: Positive | None = None

@@ -70,6 +70,10 @@ class ConnectionFailedError(TransientLLMError):
     """No HTTP answer: refused, reset, unresolved, TLS failure or attempt timeout."""
 
 
+class StalledError(ConnectionFailedError):
+    """No answer, where others are answered in half the time: the attempt is taken for lost."""
+
+
 class MalformedCompletionError(TransientLLMError):
     """A well-formed answer without a usable message (no choice, empty message): resampled, not backed off.
 

@@ -208,7 +208,8 @@ class _Oversight:
             budget.on_exhausted = self._end_spent
         self.display.steer(
             Controls(
-                client.set_limit,
+                client.scale_limit,
+                lambda: client.set_limit("auto"),
                 self.synthesis.pause,
                 stop=lambda: signal.raise_signal(signal.SIGINT),
                 live=connection.live,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from toolflow.clock import Clock
-from toolflow.llm.client import ClientStatistics
+from toolflow.llm.tally import ClientStatistics
 
 
 @dataclass(frozen=True, slots=True)

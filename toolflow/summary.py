@@ -65,6 +65,7 @@ def summarise(
             "attempts": journalled.attempts + unanswered,
             "unanswered": unanswered,
             "rate_limited": calls.rate_limited + earlier.get("rate_limited", 0),
+            "stalled": calls.stalled + earlier.get("stalled", 0),
             "taken_over": taken_over + earlier.get("taken_over", 0),
         },
         "tokens": {

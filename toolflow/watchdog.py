@@ -9,9 +9,10 @@ from math import inf, isfinite
 from typing import Final
 
 from toolflow.clock import Clock, monotonic
-from toolflow.llm.client import ClientStatistics, Sleep
+from toolflow.llm.client import Sleep
 from toolflow.llm.gate import Holdup
 from toolflow.llm.in_flight import Failure, Flight
+from toolflow.llm.tally import ClientStatistics
 from toolflow.text import one_line
 
 _QUIET_SECONDS: Final = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -18,6 +19,8 @@ from toolflow.llm.gate import Gate
 from toolflow.llm.providers.openai import OpenAIProvider
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Router
+from toolflow.llm.stall import Stalls
+from toolflow.llm.tally import ClientStatistics
 
 KEY = "sk-very-secret-0123456789"
 REQUEST = Request(CallKey(0, "user", 0), "m", (Message("user", "hello"),))
@@ -94,6 +97,22 @@ class MisbehavingServer:
         finally:
             assert self.client.statistics().in_flight == 0
             await self.client.close()
+
+    def complete_many(self, count: int, at_once: int) -> ClientStatistics:
+        """Ask for so many completions, giving up what is lost."""
+        return self._runner.run(self._complete_many(count, at_once))
+
+    async def _complete_many(self, count: int, at_once: int) -> ClientStatistics:
+        router = Router.single(OpenAIProvider(self.endpoint), Gate(at_once))
+        client = Client(router, stalls=Stalls(), sleep=self._sleep)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(count):
+                    request = replace(REQUEST, key=CallKey(number, "user", 0))
+                    group.create_task(client.complete(request))
+        finally:
+            await client.close()
+        return client.statistics()
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)

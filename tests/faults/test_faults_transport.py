@@ -119,6 +119,14 @@ def test_https_to_a_server_that_speaks_http_is_a_tls_failure() -> None:
         server.look(lambda endpoint: play(endpoint.base_url.replace("http://", "https://")))
 
 
+def test_a_lost_answer_is_asked_for_again_long_before_its_timeout() -> None:
+    with MisbehavingServer() as server:
+        server.behave(*[answer()] * 80, server.stall, answer())
+        figures = server.complete_many(160, at_once=8)
+        assert (figures.completed, figures.attempts, figures.stalled, figures.in_flight) == (160, 161, 1, 0)
+        assert server.pauses == []
+
+
 def test_a_stalled_answer_times_out_and_is_tried_again() -> None:
     with MisbehavingServer(answer()) as server:
         server.behave(server.stall, answer())

@@ -34,14 +34,16 @@ from toolflow.llm.chat import CallKey, Completion, Request, Sampling, Usage
 from toolflow.llm.client import Client
 from toolflow.llm.concurrency.adaptive import AdaptiveConcurrency
 from toolflow.llm.concurrency.limit import ConcurrencyLimit
-from toolflow.llm.gate import Gate, Lease
+from toolflow.llm.gate import Gate
 from toolflow.llm.hedge import Hedging
 from toolflow.llm.outcome import Outcome
+from toolflow.llm.permit import Lease
 from toolflow.llm.quota.estimate import TokenEstimator
 from toolflow.llm.quota.limits import RateLimits
 from toolflow.llm.quota.quota import Quota, Reservation
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Replica, Router
+from toolflow.llm.stall import Stalls
 from toolflow.runtime.testing import VirtualTimeLoop, run_virtual
 
 PATIENCE = 40.0
@@ -234,6 +236,7 @@ class Core:
             RetryPolicy(attempts=6, resamples=2, first_wait=0.5, attempt_timeout=PATIENCE, deadline=1e6),
             budget=self.budget,
             hedging=hedging,
+            stalls=Stalls(),
             clock=self.clock,
         )
         if hedging is not None:  # An answer takes a second, as far as it knows.

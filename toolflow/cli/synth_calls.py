@@ -90,6 +90,16 @@ class Asking:
             rich_help_panel=HOW,
         ),
     ] = None
+    cut_stalled: Annotated[
+        bool | None,
+        typer.Option(
+            "--cut-stalled/--keep-stalled",
+            help="Send a call again that takes twice as long as any of the last thousand, while others are "
+            "answered; or wait for each until --attempt-timeout.",
+            show_default="--cut-stalled",
+            rich_help_panel=HOW,
+        ),
+    ] = None
 
     def flags(self) -> dict[str, Any]:
         """These options as flags of :func:`toolflow.config.load_config`."""
@@ -101,6 +111,7 @@ class Asking:
             "attempt_timeout": self.attempt_timeout,
             "retries": self.retries,
             "hedge": self.hedge,
+            "cut_stalled": self.cut_stalled,
         }
 
 

@@ -16,6 +16,7 @@ from toolflow.llm.chat import ChatModel, Completion, Request
 from toolflow.llm.client import Client
 from toolflow.llm.connect import connect, make_router
 from toolflow.llm.retry import RetryPolicy
+from toolflow.llm.stall import Stalls
 
 T = TypeVar("T")
 
@@ -109,7 +110,7 @@ async def open_session(
     async with connect(plain, environment, tell) as connection:
         router = make_router(config, connection)
         policy = RetryPolicy(attempts=config.retries + 1, attempt_timeout=config.attempt_timeout)
-        client = Client(router, policy)
+        client = Client(router, policy, stalls=Stalls() if config.cut_stalled else None)
         yield Session(
             BudgetedModel(client, max_calls),
             connection.model,

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 
 from toolflow.clock import Clock, monotonic
 from toolflow.journal.calls import CallJournal
-from toolflow.llm.client import ClientStatistics
+from toolflow.llm.tally import ClientStatistics
 
 Kind = Literal[
     "run_begun",
@@ -38,6 +38,7 @@ Kind = Literal[
     "limit_changed",
     "breaker_opened",
     "breaker_closed",
+    "attempts_stalled",
     "no_progress",
     "progress_again",
     "checked",
@@ -82,6 +83,7 @@ class RunEvents:
         """Take down changes of limits and breakers as they are seen; runs until it is cancelled."""
         seen = self._clock()
         down: set[str] = set()
+        stalled = 0
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             now = statistics()
@@ -89,6 +91,9 @@ class RunEvents:
                 if change.at > seen:
                     self.note("limit_changed", before=change.before, after=change.after, reason=change.reason)
             seen = max((seen, *(change.at for change in now.changes)))
+            if now.stalled > stalled:
+                self.note("attempts_stalled", attempts=now.stalled - stalled)
+                stalled = now.stalled
             for endpoint in now.endpoints:
                 closed = endpoint.breaker == "closed"
                 if closed == (endpoint.name in down):

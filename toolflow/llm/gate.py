@@ -9,13 +9,10 @@ small ones that would fit; only the gate sets timers, and nothing polls.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from itertools import count
-from math import inf
-from types import TracebackType
-from typing import Final, Literal, Protocol
+from math import ceil, floor, inf
+from typing import Final, Literal
 
 from toolflow.clock import Clock, monotonic
 from toolflow.errors import RateLimitedError
@@ -31,13 +28,11 @@ from toolflow.llm.concurrency.limit import (
     LimitChange,
 )
 from toolflow.llm.outcome import Outcome
-from toolflow.llm.quota.quota import Quota, Reservation
+from toolflow.llm.permit import Lease, Passage, Permit
+from toolflow.llm.quota.quota import Quota
+from toolflow.llm.waiting import Waiting
 
 _NEARLY_ALL: Final = 0.75
-
-
-class TurnedAwayError(Exception):
-    """Whoever waits here should ask for another gate: this one's endpoint is down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +65,6 @@ class Holdup:
     seconds: float
 
 
-class Lease(Protocol):
-    """A permit in use."""
-
-    def settle(self, outcome: Outcome) -> None:
-        """Tell how the attempt ended, before the permit is given back; unsettled means abandoned."""
-        ...
-
-
 class Gate:
     """Hands out permits: a call of an older dialogue before one of a younger, in order inside a dialogue.
 
@@ -108,9 +95,8 @@ class Gate:
         self._quota = quota
         self._breaker = breaker
         self._clock = clock
-        self._in_flight = self._waiting = self._started = 0
-        self._tickets = count()
-        self._queue: list[tuple[int, int, Request, asyncio.Future[_Passage]]] = []
+        self._in_flight = self._started = 0
+        self._queue = Waiting()
         self._timer: asyncio.TimerHandle | None = None
         if breaker is not None:
             # Another model's probe may have found the endpoint, or have been given up.
@@ -118,7 +104,7 @@ class Gate:
 
     def __repr__(self) -> str:
         limit = self._concurrency.limit
-        return f"<Gate limit={limit} in_flight={self._in_flight} waiting={self._waiting}>"
+        return f"<Gate limit={limit} in_flight={self._in_flight} waiting={self._queue.count}>"
 
     def permit(self, request: Request) -> AbstractAsyncContextManager[Lease]:
         """Wait for a permit to send ``request`` once; it is given back on leaving, however that happens.
@@ -126,7 +112,7 @@ class Gate:
         Raises:
             TurnedAwayError: The waiting were turned away.
         """
-        return _Permit(self, request)
+        return Permit(self, request)
 
     def set_limit(self, limit: ConcurrencyLimit) -> None:
         """Hold a limit from now on, or follow the endpoint from the present one; what is in flight stays.
@@ -149,25 +135,31 @@ class Gate:
             )
         self.pump()
 
+    def scale_limit(self, factor: float) -> None:
+        """Hold so many times the present limit from now on; one more or fewer at least, and never none."""
+        limit = self._concurrency.limit
+        more = max(limit + 1, ceil(limit * factor)) if factor > 1 else min(limit - 1, floor(limit * factor))
+        self.set_limit(max(1, more))
+
     def statistics(self) -> GateStatistics:
         return GateStatistics(
-            self._concurrency.limit, self._in_flight, self._waiting, tuple(self._concurrency.changes)
+            self._concurrency.limit, self._in_flight, self._queue.count, tuple(self._concurrency.changes)
         )
 
     @property
     def waiting(self) -> int:
         """Attempts that wait for a permit."""
-        return self._waiting
+        return self._queue.count
 
     @property
     def load(self) -> int:
         """Attempts in flight or waiting."""
-        return self._in_flight + self._waiting
+        return self._in_flight + self._queue.count
 
     def held_up(self) -> Holdup | None:
         """What keeps the head of the queue waiting; None where nothing waits."""
         now = self._clock()
-        request = next((entry[2] for entry in self._queue if not entry[3].done()), None)
+        request = self._queue.head()
         if request is None:
             return None
         if self._in_flight >= self._concurrency.limit:
@@ -179,21 +171,16 @@ class Gate:
 
     def turn_away(self) -> None:
         """Send the waiting elsewhere."""
-        queue, self._queue = self._queue, []
-        for entry in queue:
-            if not entry[3].done():  # The others are cancelled, and count themselves out.
-                entry[3].set_exception(TurnedAwayError())
-                self._waiting -= 1
+        self._queue.turn_away()
 
-    async def take(self, request: Request) -> _Passage:
+    async def take(self, request: Request) -> Passage:
         """Wait for a permit; cancelled at any moment, the caller holds none."""
-        if not self._waiting:
+        queue = self._queue
+        if not queue.count:
             now = self._clock()
             if self._wait(request, now) == 0.0:
                 return self._let_through(request, now)
-        turn: asyncio.Future[_Passage] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._queue, (request.key.dialogue, next(self._tickets), request, turn))
-        self._waiting += 1
+        turn = queue.join(request)
         self.pump()
         try:
             return await turn
@@ -201,13 +188,11 @@ class Gate:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.give_back(turn.result(), None)  # The permit came in the same moment as the cancellation.
             elif not turn.done() or turn.cancelled():
-                turn.cancel()
-                self._waiting -= 1
-                self._forget_cancelled()
+                queue.leave(turn)
                 self.pump()
             raise
 
-    def give_back(self, passage: _Passage, outcome: Outcome | None) -> None:
+    def give_back(self, passage: Passage, outcome: Outcome | None) -> None:
         """Take a permit back and pass it on.
 
         Args:
@@ -215,7 +200,7 @@ class Gate:
             outcome: How the attempt ended; None if it was abandoned.
         """
         now = self._clock()
-        saturated = self._waiting > 0 or self._in_flight >= self._concurrency.limit or passage.saturated
+        saturated = self._queue.count > 0 or self._in_flight >= self._concurrency.limit or passage.saturated
         self._in_flight -= 1
         if passage.reservation is not None and self._quota is not None:
             self._quota.settle(passage.reservation, passage.request, outcome, now)
@@ -240,10 +225,10 @@ class Gate:
                     ),
                     now,
                 )
-        if self._queue:
+        if self._queue.count:
             self.pump()
 
-    def _is_about_rate(self, passage: _Passage, outcome: Outcome, now: float) -> bool:
+    def _is_about_rate(self, passage: Passage, outcome: Outcome, now: float) -> bool:
         """Whether an attempt was refused for the rate, with so few in flight that these were no reason."""
         return (
             isinstance(outcome.error, RateLimitedError)
@@ -257,17 +242,11 @@ class Gate:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._queue:
-            request, turn = self._queue[0][2:]
-            if turn.done():
-                heapq.heappop(self._queue)
-                continue
+        while (request := self._queue.head()) is not None:
             now = self._clock()
             pause = self._wait(request, now)
             if pause == 0.0:
-                heapq.heappop(self._queue)
-                self._waiting -= 1
-                turn.set_result(self._let_through(request, now))
+                self._queue.let_in(self._let_through(request, now))
                 continue
             if pause < inf:
                 self._timer = asyncio.get_running_loop().call_later(pause, self.pump)
@@ -282,52 +261,11 @@ class Gate:
             pause = self._quota.wait(request, now)
         return pause
 
-    def _let_through(self, request: Request, now: float) -> _Passage:
+    def _let_through(self, request: Request, now: float) -> Passage:
         self._in_flight += 1
         if self._breaker is not None:
             self._breaker.started()
         reservation = None if self._quota is None else self._quota.reserve(request, now)
         saturated = self._in_flight >= self._concurrency.limit
         self._started += 1
-        return _Passage(request, now, self._started, self._in_flight, reservation, saturated=saturated)
-
-    def _forget_cancelled(self) -> None:
-        # Cancelled turns leave the heap when they reach its top; a mass cancellation must not stay in memory.
-        if len(self._queue) > 2 * self._waiting:
-            self._queue = [entry for entry in self._queue if not entry[3].done()]
-            heapq.heapify(self._queue)
-
-
-@dataclass(frozen=True, slots=True)
-class _Passage:
-    """What is known of an attempt that was let through."""
-
-    request: Request
-    began: float
-    number: int
-    in_flight: int
-    reservation: Reservation | None
-    saturated: bool
-
-
-class _Permit:
-    __slots__ = ("_gate", "_outcome", "_passage", "_request")
-
-    def __init__(self, gate: Gate, request: Request) -> None:
-        self._gate = gate
-        self._request = request
-        self._passage: _Passage | None = None
-        self._outcome: Outcome | None = None
-
-    async def __aenter__(self) -> Lease:
-        self._passage = await self._gate.take(self._request)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._passage is not None
-        self._gate.give_back(self._passage, self._outcome)
-
-    def settle(self, outcome: Outcome) -> None:
-        self._outcome = outcome
+        return Passage(request, now, self._started, self._in_flight, reservation, saturated=saturated)

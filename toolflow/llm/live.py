@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -17,17 +18,26 @@ class LiveText:
 
     def __init__(self) -> None:
         self._speaking: dict[int, tuple[CallKey, list[str]]] = {}
+        self._writing: Counter[CallKey] = Counter()
 
     @contextmanager
     def speaking(self, key: CallKey, pieces: list[str]) -> Generator[None]:
         """Show the pieces of a call while they come in."""
         shown = key, pieces
         self._speaking[key.dialogue] = shown
+        self._writing[key] += 1
         try:
             yield
         finally:
+            self._writing[key] -= 1
+            if not self._writing[key]:
+                del self._writing[key]
             if self._speaking.get(key.dialogue) is shown:
                 del self._speaking[key.dialogue]
+
+    def is_writing(self, key: CallKey) -> bool:
+        """Whether an answer to a call is coming in."""
+        return key in self._writing
 
     def of(self, dialogue: int | None) -> tuple[str, str] | None:
         """The role that is speaking in a dialogue, or in any, and its text so far; None where nobody is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
+from typing import Final
 
 from tenacity import (
     Future,
@@ -16,7 +17,9 @@ from tenacity import (
     wait_none,
 )
 
-from toolflow.errors import LLMError, MalformedCompletionError, TransientLLMError, UsageError
+from toolflow.errors import LLMError, MalformedCompletionError, StalledError, TransientLLMError, UsageError
+
+_GROWTH: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class RetryPolicy:
     Attributes:
         attempts: Most attempts of one call, malformed completions not counted.
         resamples: Most further attempts after malformed completions: at once, for nothing was overloaded.
-        first_wait: Longest pause after the first failed attempt, in seconds; doubles from there.
-        longest_wait: Bound of that doubling, in seconds.
+        first_wait: Longest pause after the first failed attempt, in seconds: short, for most failures are
+            over by then; each further one is two and a half times as long.
+        longest_wait: Bound of that growth, in seconds.
         attempt_timeout: Seconds that one attempt may take.
         deadline: Seconds that a call may spend in attempts and pauses before it is given up; waiting for a
             permit is our own doing and not counted.
@@ -40,7 +44,7 @@ class RetryPolicy:
 
     attempts: int = 8
     resamples: int = 3
-    first_wait: float = 1.0
+    first_wait: float = 0.5
     longest_wait: float = 60.0
     attempt_timeout: float = 300.0
     deadline: float = 900.0
@@ -60,7 +64,7 @@ class RetryPolicy:
         backing_off = Retrying(
             retry=transient,
             stop=stop_after_attempt(self.attempts) | deadline,
-            wait=wait_exponential(multiplier=self.first_wait, max=self.longest_wait),
+            wait=wait_exponential(multiplier=self.first_wait, exp_base=_GROWTH, max=self.longest_wait),
         )
         resampling = Retrying(
             retry=transient, stop=stop_after_attempt(self.resamples + 1) | deadline, wait=wait_none()
@@ -92,6 +96,7 @@ class RetryPolicy:
         # The server's word is the least; the jitter on top keeps those that it told the same apart. Half of
         # the pause is fixed: by chance alone a call must not spend all its attempts in an instant.
         least = (error.retry_after or 0.0) if isinstance(error, TransientLLMError) else 0.0
-        longest = rules.wait(state)
+        # Others are answered meanwhile, and it has waited long enough.
+        longest = 0.0 if isinstance(error, StalledError) else rules.wait(state)
         state.upcoming_sleep = least + random.uniform(longest / 2, longest)
         return None if rules.stop(state) else state.upcoming_sleep

@@ -120,6 +120,7 @@ class Router:
         self._homes: dict[int, int] = {}
         self._moves = 0
         self._by_hand: ConcurrencyLimit | None = None
+        self._scale = 1.0
 
     @classmethod
     def single(cls, provider: Provider, gate: Gate, name: str = "") -> Router:
@@ -145,9 +146,15 @@ class Router:
         """
         if isinstance(limit, int):
             checked(limit)
-        self._by_hand = limit
+        self._by_hand, self._scale = limit, 1.0
         for gate in {gate for post in self._posts for gate in post.gates}:
             gate.set_limit(limit)
+
+    def scale_limit(self, factor: float) -> None:
+        """Hold so many times its own present limit at each gate, at those that are opened later too."""
+        self._scale *= factor
+        for gate in {gate for post in self._posts for gate in post.gates}:
+            gate.scale_limit(factor)
 
     def route(self, request: Request) -> Lane:
         """The lane for the next attempt of a request."""
@@ -260,4 +267,6 @@ class Router:
         gate = self._make_gate(breaker)
         if self._by_hand is not None:
             gate.set_limit(self._by_hand)
+        if self._scale != 1.0:
+            gate.scale_limit(self._scale)
         return gate

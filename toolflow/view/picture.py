@@ -187,6 +187,7 @@ def _calls(rates: Rates, snapshot: ProgressSnapshot) -> Iterator[Row]:
         [
             Text(count(calls.attempts)),
             _worrying(calls.rate_limited, "× 429", "yellow"),
+            *([_worrying(calls.stalled, "stalled", "yellow")] if calls.stalled else []),
             _worrying(calls.failed, "given up", "red"),
             Text(f"limit {count(calls.limit)}"),
         ],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import ceil, floor
-from typing import Final, Literal
+from typing import Final
 
 from toolflow.llm.live import LiveText
 from toolflow.progress import ProgressSnapshot
+from toolflow.view.figures import count
 from toolflow.view.focus import Focus
 
 HELP: Final = "+ − limit · a auto · p pause · ← → dialogue · q stop"
@@ -22,13 +22,15 @@ class Controls:
     """What the view may do to a run.
 
     Attributes:
-        set_limit: Changes how many attempts may be in flight at each gate.
+        scale_limit: Has so many times as many attempts in flight at each gate.
+        free_limit: Has the limits follow the endpoints again.
         pause: Begins no more dialogues, or begins them again.
         stop: Ends the run as the first Ctrl-C does.
         live: What models are writing right now.
     """
 
-    set_limit: Callable[[int | Literal["auto"]], None]
+    scale_limit: Callable[[float], None]
+    free_limit: Callable[[], None]
     pause: Callable[[bool], None]
     stop: Callable[[], None]
     live: LiveText = field(default_factory=LiveText)
@@ -47,7 +49,7 @@ class Steering:
         self._controls = controls
         self._focus = focus
         self._snapshot = snapshot
-        self._by_hand: int | None = None
+        self._by_hand = False
         self._paused = False
         self._stopped = False
 
@@ -55,12 +57,12 @@ class Steering:
         """A key was pressed; one without a meaning does nothing."""
         match key:
             case "+" | "=":
-                self._set_limit(max(self._limit() + 1, ceil(self._limit() * _MORE)))
+                self._scale_limit(_MORE)
             case "-" | "_" | "−":
-                self._set_limit(max(1, min(self._limit() - 1, floor(self._limit() * _LESS))))
+                self._scale_limit(_LESS)
             case "a":
-                self._by_hand = None
-                self._controls.set_limit("auto")
+                self._by_hand = False
+                self._controls.free_limit()
             case "p":
                 self._paused = not self._paused
                 self._controls.pause(self._paused)
@@ -77,20 +79,11 @@ class Steering:
     def line(self) -> str:
         """The keys, after what they have changed."""
         changed = [
-            *([f"limit {self._by_hand} by hand"] if self._by_hand is not None else []),
+            *([f"limit {count(self._snapshot().calls.limit)} by hand"] if self._by_hand else []),
             *(["PAUSED: no new dialogues (p goes on)"] if self._paused else []),
         ]
         return " · ".join([*changed, HELP])
 
-    def _set_limit(self, limit: int) -> None:
-        self._by_hand = limit
-        self._controls.set_limit(limit)
-
-    def _limit(self) -> int:
-        """The limit of one gate."""
-        if self._by_hand is not None:
-            return self._by_hand
-        calls = self._snapshot().calls
-        if calls.changes:
-            return calls.changes[-1].after
-        return max(1, calls.limit // max(len(calls.endpoints), 1))
+    def _scale_limit(self, factor: float) -> None:
+        self._by_hand = True
+        self._controls.scale_limit(factor)

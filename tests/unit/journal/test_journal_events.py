@@ -9,9 +9,9 @@ from toolflow.journal.calls import MemoryJournal
 from toolflow.journal.events import RunEvents
 from toolflow.journal.replay import JournalledModel
 from toolflow.llm.chat import Completion, Request
-from toolflow.llm.client import ClientStatistics
 from toolflow.llm.concurrency.limit import LimitChange
 from toolflow.llm.router import ReplicaStatistics
+from toolflow.llm.tally import ClientStatistics
 from toolflow.runtime.testing import run_virtual
 
 
@@ -42,10 +42,10 @@ def test_changes_of_limits_and_breakers_are_taken_down_once() -> None:
         journal = MemoryJournal()
         loop = asyncio.get_running_loop()
         changes: list[LimitChange] = []
-        state = endpoint
+        state, stalled = endpoint, 0
 
         def statistics() -> ClientStatistics:
-            return replace(idle, changes=tuple(changes), endpoints=(state,))
+            return replace(idle, changes=tuple(changes), endpoints=(state,), stalled=stalled)
 
         following = asyncio.create_task(RunEvents(journal, clock=loop.time).follow(statistics))
         await asyncio.sleep(5)
@@ -55,7 +55,7 @@ def test_changes_of_limits_and_breakers_are_taken_down_once() -> None:
         state = replace(endpoint, breaker="probing")
         await asyncio.sleep(5)
         changes.append(LimitChange(loop.time(), 4, 5, "saturated"))
-        state = endpoint
+        state, stalled = endpoint, 3
         await asyncio.sleep(5)
         following.cancel()
         return journal.events
@@ -64,6 +64,7 @@ def test_changes_of_limits_and_breakers_are_taken_down_once() -> None:
         ("limit_changed", {"before": 8, "after": 4, "reason": "a 429"}),
         ("breaker_opened", {"endpoint": "http://a"}),
         ("limit_changed", {"before": 4, "after": 5, "reason": "saturated"}),
+        ("attempts_stalled", {"attempts": 3}),
         ("breaker_closed", {"endpoint": "http://a"}),
     ]
 

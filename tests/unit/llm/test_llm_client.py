@@ -20,8 +20,9 @@ from toolflow.errors import (
 )
 from toolflow.llm.chat import CallKey, Completion, Request, Usage
 from toolflow.llm.client import Client
-from toolflow.llm.gate import Gate, GateStatistics, Lease
+from toolflow.llm.gate import Gate, GateStatistics
 from toolflow.llm.outcome import Outcome
+from toolflow.llm.permit import Lease
 from toolflow.llm.retry import RetryPolicy
 from toolflow.llm.router import Router
 from toolflow.llm.testing import ScriptedProvider

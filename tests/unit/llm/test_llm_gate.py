@@ -192,7 +192,7 @@ def test_a_mass_cancellation_does_not_stay_in_memory() -> None:
             task.cancel()
         await settle()
         assert crowd.gate.statistics() == GateStatistics(1, 1, 0)
-        assert len(crowd.gate._queue) == 0
+        assert len(crowd.gate._queue._entries) == 0
         await crowd.finish()
 
     asyncio.run(play())

@@ -19,6 +19,7 @@ from toolflow.errors import (
     PermanentLLMError,
     RateLimitedError,
     ServerFailedError,
+    StalledError,
     UsageError,
 )
 from toolflow.llm.retry import RetryPolicy
@@ -28,18 +29,25 @@ backed_off = st.sampled_from([RateLimitedError, ServerFailedError, ConnectionFai
 
 @settings(deadline=None)
 @given(backed_off, st.integers(1, 7), st.integers())
-def test_the_pause_is_drawn_below_a_doubling_bound(kind: type[LLMError], attempt: int, seed: int) -> None:
+def test_the_pause_is_drawn_below_a_growing_bound(kind: type[LLMError], attempt: int, seed: int) -> None:
     policy = RetryPolicy(attempts=8, first_wait=1.0, longest_wait=16.0)
     pause = policy.decide(kind("x"), attempt, 0.0, Random(seed))
     assert pause is not None
-    assert 0.0 <= pause <= min(16.0, 2.0 ** (attempt - 1))
+    assert 0.0 <= pause <= min(16.0, 2.5 ** (attempt - 1))
 
 
 def test_half_of_a_pause_is_sure_and_jitter_fills_the_other() -> None:
-    policy = RetryPolicy()
+    policy = RetryPolicy(first_wait=0.64)
     pauses = [policy.decide(ServerFailedError("x"), 3, 0.0, Random(seed)) for seed in range(200)]
     assert 2.0 <= min(pause for pause in pauses if pause is not None) < 2.1
     assert max(pause for pause in pauses if pause is not None) > 3.8
+
+
+def test_after_a_stall_the_next_attempt_follows_at_once() -> None:
+    """The call has waited for long, and others are answered."""
+    policy = RetryPolicy(attempts=3)
+    assert policy.decide(StalledError("x"), 2, 0.0, Random(0)) == 0.0
+    assert policy.decide(StalledError("x"), 3, 0.0, Random(0)) is None
 
 
 @settings(deadline=None)

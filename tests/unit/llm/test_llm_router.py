@@ -246,6 +246,40 @@ def test_a_limit_set_by_hand_reaches_every_gate_those_of_later_models_too() -> N
     run_virtual(play())
 
 
+def test_limits_are_scaled_each_from_its_own_those_of_later_models_too() -> None:
+    async def play() -> None:
+        limits = iter((40, 4, 100))
+        clock = asyncio.get_running_loop().time
+        router = Router(
+            [Replica("a", Endpoint())], lambda _: Gate(next(limits), most=200, clock=clock), clock=clock
+        )
+        client = Client(router, clock=clock)
+        large, small = (router.route(request_of(0, model=model)).gate for model in ("large", "small"))
+
+        def held() -> tuple[int, int]:
+            return large.statistics().limit, small.statistics().limit
+
+        client.scale_limit(1.25)
+        assert held() == (50, 5)
+        for _ in range(2):
+            client.scale_limit(0.8)
+        assert held() == (32, 3)
+        later = router.route(request_of(0, model="later")).gate
+        assert later.statistics().limit == 80
+        client.set_limit("auto")
+        assert held() == (32, 3), "they follow the endpoint from where they are"
+        for _ in range(20):
+            client.scale_limit(0.8)
+        assert held() == (1, 1)
+        client.scale_limit(1.25)
+        assert held() == (2, 2)
+        for _ in range(40):
+            client.scale_limit(1.25)
+        assert held() == (200, 200)
+
+    run_virtual(play())
+
+
 def test_a_limit_set_before_the_first_call_holds() -> None:
     async def play() -> None:
         client, _ = make([Endpoint()])

@@ -16,7 +16,6 @@ from rich.cells import cell_len
 from rich.console import ConsoleDimensions
 
 from tests.unit.view.view_samples import HOSTILE, drawn, follow, hotel_events, take_calls, take_snapshot
-from toolflow.llm.concurrency.limit import LimitChange
 from toolflow.text import printable
 from toolflow.view.figures import Rates
 from toolflow.view.focus import Focus
@@ -29,12 +28,16 @@ from toolflow.view.steering import Controls, Steering
 class Run:
     """Keeps what is done to it."""
 
-    def __init__(self, *, limit: int = 40, changes: tuple[LimitChange, ...] = ()) -> None:
+    def __init__(self, *, limit: int = 40) -> None:
         self.done: list[Any] = []
         self.focus = Focus()
         calls = take_calls(limit=limit)
-        object.__setattr__(calls, "changes", changes)
-        controls = Controls(self.done.append, self.done.append, lambda: self.done.append("stop"))
+        controls = Controls(
+            self.done.append,
+            lambda: self.done.append("auto"),
+            self.done.append,
+            lambda: self.done.append("stop"),
+        )
         self.steering = Steering(controls, self.focus, lambda: take_snapshot(calls=calls))
 
     def press(self, keys: str) -> list[Any]:
@@ -44,10 +47,7 @@ class Run:
 
 
 def test_the_limit_is_changed_in_steps_and_given_back() -> None:
-    assert Run(limit=40).press("++-a+") == [50, 63, 50, "auto", 50]
-    assert Run(limit=1).press("-+") == [1, 2]
-    change = LimitChange(1.0, 8, 16, "slow start")
-    assert Run(limit=48, changes=(change,)).press("+") == [20], "each of three gates has 16"
+    assert Run().press("++-a+") == [1.25, 1.25, 0.8, "auto", 1.25]
 
 
 def test_pausing_and_stopping() -> None:
@@ -59,9 +59,10 @@ def test_pausing_and_stopping() -> None:
 
 
 def test_a_limit_by_hand_is_shown() -> None:
-    run = Run(limit=40)
+    run = Run(limit=1240)
+    assert "by hand" not in run.steering.line()
     run.press("+")
-    assert run.steering.line().startswith("limit 50 by hand")
+    assert run.steering.line().startswith("limit 1,240 by hand")
     run.press("a")
     assert "by hand" not in run.steering.line()
 

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.dialogue.plan import Goal, Plan
-from toolflow.llm.client import ClientStatistics
+from toolflow.llm.tally import ClientStatistics
 from toolflow.progress import ProgressSnapshot
 from toolflow.runtime.bus import Envelope
 from toolflow.runtime.events import (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import exp, inf, log, sqrt
+from math import exp, log, sqrt
 from typing import Final
 
 from toolflow.errors import RateLimitedError
-from toolflow.llm.concurrency.cohort import BACK, Cohorts
+from toolflow.llm.concurrency.cohort import Cohorts
 from toolflow.llm.concurrency.limit import MOST, Ended, LimitChange, Limited, checked
 from toolflow.llm.concurrency.search import Level, PeakSearch, compare
+from toolflow.llm.concurrency.wall import Wall, cohort_of, is_testable, longest_hold
 from toolflow.llm.concurrency.workload import Answered, Measurement, Workload
 
 _FIRST_LIMIT: Final = 32
@@ -29,17 +30,6 @@ _CHANGED: Final = 1.2
 _CHANGED_MUCH: Final = 1.5
 _FAILING: Final = 0.2
 
-_BACK_UNDER_WALL: Final = 0.25
-_FEWEST_UNDER_WALL: Final = 4
-_LONGEST_HOLD_UNDER_WALL: Final = 2
-_PROBE_SHARE: Final = 64
-"""Under a low wall, so many attempts come on each that is risked."""
-
-_STEP_FACTOR: Final = 3
-_TESTABLE: Final = 1.2
-"""Under a wall, growth by less than this factor is not measured: that nothing was refused is enough."""
-
-_LARGEST_CUT: Final = 0.7
 _SOON: Final = 1.0
 """Seconds that count as soon after a cut before a latency is known."""
 
@@ -97,11 +87,8 @@ class AdaptiveConcurrency(Limited):
         self._chosen: Measurement | None = None
         self._probing = self._doubted = False
         self._hold = self._next_hold = 0
-        self._wall = False
-        self._step = 1
+        self._wall = Wall()
         self._latency = _SOON
-        self._last_cut = -inf
-        self._further = 0
         self._paused = False
         # The first ones also open connections.
         self._cohorts = Cohorts(started + self._limit, max(_FEWEST, self._limit))
@@ -120,7 +107,7 @@ class AdaptiveConcurrency(Limited):
 
     def _tells(self, ended: Ended) -> bool:
         """Whether an attempt met the endpoint with the limit in use."""
-        if self._wall and self._limit > self._search.best.limit:
+        if self._wall.stands and self._limit > self._search.best.limit:
             return ended.in_flight > self._search.best.limit
         return ended.saturated and ended.in_flight >= _FULL * self._limit
 
@@ -136,7 +123,7 @@ class AdaptiveConcurrency(Limited):
             self._hold_on(measured, ended, now, failing=failing)
         elif not failing:
             self._trial = measured if self._trial is None else self._trial + measured
-            if self._wall:
+            if self._wall.stands:
                 self._judge_under_wall(self._trial, ended, now)
             else:
                 self._judge(self._trial, ended, now)
@@ -161,7 +148,7 @@ class AdaptiveConcurrency(Limited):
         self._hold = max(0, self._hold - 1)
         if self._hold or failing:
             return
-        if self._wall:
+        if self._wall.stands:
             self._probe_wall(ended, now)
         elif self._probing:
             self._go(*self._search.probe(), ended, now)
@@ -176,7 +163,7 @@ class AdaptiveConcurrency(Limited):
         self._hold = self._next_hold = 0
         self._probing = self._doubted = False
         self._chosen = None
-        if self._wall:
+        if self._wall.stands:
             return
         if slower > 0 and limit > 1:
             fewer = max(1, min(int(limit / sqrt(exp(slower))), limit - 1))
@@ -234,30 +221,21 @@ class AdaptiveConcurrency(Limited):
     # -- walls
 
     def _refused(self, ended: Ended, now: float) -> None:
-        reason = f"429 with {ended.in_flight} in flight"
-        if ended.began <= self._last_cut:
-            # It was sent before the cut: nothing goes in its place.
-            if 0 < ended.left < self._limit:
-                self._cut(ended.left, reason, ended, now, same_cause=True)
+        cut = self._wall.refused(ended, self._limit, self._latency, now)
+        if cut is None:
             return
-        beside = max(1, min(ended.in_flight - 1, self._limit))
-        if now - self._last_cut < self._latency:
-            beside = max(1, beside - self._further, int(_LARGEST_CUT * beside))
-            self._further = 2 * self._further + 1
-        else:
-            self._further = 0
-        self._last_cut = now
-        in_vain = beside >= self._search.best.limit
-        longest = max(_LONGEST_HOLD_UNDER_WALL, min(_LONGEST_HOLD, _PROBE_SHARE // beside))
-        self._next_hold = min(2 * self._next_hold or 1, longest) if in_vain else 1
-        self._cut(beside, reason, ended, now)
+        if cut.is_new:
+            in_vain = cut.limit >= self._search.best.limit
+            self._next_hold = min(2 * self._next_hold or 1, longest_hold(cut.limit)) if in_vain else 1
+        self._cut(cut.limit, f"429 with {ended.in_flight} in flight", ended, now, same_cause=not cut.is_new)
 
     def _cut(self, limit: int, reason: str, ended: Ended, now: float, *, same_cause: bool = False) -> None:
         best = self._search.best
         if limit != best.limit:
             self._search.restart(Level(limit), best if best.limit < limit else None)
             self._chosen = None
-        self._wall, self._step, self._probing = True, 1, False
+        self._wall.stand()
+        self._probing = False
         self._hold = self._next_hold
         self._go(limit, reason, ended, now, same_cause=same_cause)
 
@@ -267,26 +245,23 @@ class AdaptiveConcurrency(Limited):
             gain, error = compare(best.measured, below.measured)
             if gain < -2 * error:
                 # There is a knee below the wall.
-                self._wall = False
+                self._wall.stands = False
                 self._search.restart(below, above=best)
                 self._search_on(ended, now)
                 return
-        limit = min(best.limit + self._step, self._most)
+        limit = self._wall.next(best.limit, self._most)
         if limit == best.limit:
             return
         self._go(limit, "nothing was refused for a while", ended, now)
-        size = max(_FEWEST_UNDER_WALL, limit - best.limit)
-        share = _BACK_UNDER_WALL
-        if limit >= _TESTABLE * best.limit:
-            share = max(share, min(BACK, _FEWEST / size))
+        size, share = cohort_of(limit, best.limit, _FEWEST)
         # The first ones only fill what was in flight before.
         self._cohorts.begin(ended.started + max(0, best.limit - ended.left), size, share)
 
     def _judge_under_wall(self, trial: Measurement, ended: Ended, now: float) -> None:
         best, limit = self._search.best, self._limit
         gain, error = compare(trial, best.measured)
-        if gain < -2 * error and limit >= _TESTABLE * best.limit:
-            self._wall = False
+        if gain < -2 * error and is_testable(limit, best.limit):
+            self._wall.stands = False
             self._search.above = Level(limit, trial)
             self._search_on(ended, now)
             return
@@ -294,7 +269,7 @@ class AdaptiveConcurrency(Limited):
         self._search.accept(limit, best.measured + trial if few and best.measured else trial)
         self._chosen = None
         self._next_hold = 0
-        self._step = min(self._step * _STEP_FACTOR, max(1, limit // 2))
+        self._wall.passed(limit)
         self._probe_wall(ended, now)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from toolflow.errors import MalformedCompletionError, TransientLLMError
 from toolflow.llm.concurrency.limit import Ended
 
-BACK: Final = 0.9
+BACK: Final = 0.8
 """A cohort tells when this share of it is back: the last ones may take very long."""
 
 _LATE: Final = 3

@@ -10,7 +10,7 @@ from toolflow.llm.quota.window import SLOTS_PER_SECOND, SlidingWindow
 TOLERANCE: Final = 0.2
 """Seconds that sends may run ahead of an even pace: what a late timer or a stalled loop may catch up."""
 
-_EVEN_MINUTE: Final = 60.3
+_EVEN_MINUTE: Final = 60.1
 """Seconds over which a minute's worth is spread. The window is the ceiling; this only makes it smooth, and is
 slower than a server's bucket refills, so that an unlucky start evens out."""
 
