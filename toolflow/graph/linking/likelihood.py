@@ -28,16 +28,14 @@ WHOLE_RESULT: Final = "$"
 
 # A tool that is like everything tells little by being like one more: a part of what it is to its strongest
 # few is taken off, on either side.
-_CROWD = 5
+_CROWD = 10
 _CROWDING = 0.3
 # Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is
 # one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
 _LEAST_MATCH = 0.25
 _DOUBT = 0.2
-# These cost no recall; they leave it to fields that surely match to make a link likely, and to the parameter
-# that must be given to be the one that is shown.
+# It costs no recall, and leaves it to fields that surely match to make a link likely.
 _MATCHED = 0.5
-_REQUIRED = 0.1
 _NOISE = 1e-5
 
 
@@ -112,8 +110,7 @@ def score_pairs(
     Returns:
         Scores and indices of parameters, -1 where the consumer has none; both of shape (tools, tools).
     """
-    required = np.array([field.required for field in parameters.fields], dtype=np.float32)
-    of_parameter = np.repeat(_REQUIRED * required[None, :], len(matched), axis=0)
+    of_parameter = np.zeros((len(matched), len(parameters.fields)), dtype=np.float32)
     for name, matrix in evidence.of_parameters():
         if weights.get(name):
             of_parameter += np.float32(weights[name]) * matrix
@@ -145,7 +142,7 @@ def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
 
 
 def uncrowded(score: NDArray[np.float64], possible: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores less a part of what the strongest five of their producer and of their consumer come to."""
+    """Scores less a part of what the strongest ten of their producer and of their consumer come to."""
     known = np.where(possible, score, 0)
     of_consumer = np.sort(known, axis=0)[-_CROWD:].sum(axis=0) / _CROWD
     of_producer = np.sort(known, axis=1)[:, -_CROWD:].sum(axis=1) / _CROWD
