@@ -101,9 +101,13 @@ class Origin:
         return ToolGraph.load(self.file)
 
     def built(self, catalogue: Sequence[Tool], encoder: Encoder) -> ToolGraph:
+        from toolflow.curation.encoders import uncalibrated
         from toolflow.folders import cache_folder
         from toolflow.graph.cache import cached_graph
 
+        guessed = uncalibrated(self.encoder, encoder) if self.threshold is None else None
+        if guessed is not None:
+            note(guessed)
         folder = None if self.no_cache else cache_folder()
         with graph_progress() as progress:
             return cached_graph(
