@@ -28,7 +28,7 @@ WHOLE_RESULT: Final = "$"
 
 # A tool that is like everything tells little by being like one more: a part of what it is to its strongest
 # few is taken off, on either side.
-_CROWD = 10
+_CROWD = 5
 _CROWDING = 0.3
 # Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is
 # one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
@@ -142,7 +142,7 @@ def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
 
 
 def uncrowded(score: NDArray[np.float64], possible: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores less a part of what the strongest ten of their producer and of their consumer come to."""
+    """Scores less a part of what the strongest five of their producer and of their consumer come to."""
     known = np.where(possible, score, 0)
     of_consumer = np.sort(known, axis=0)[-_CROWD:].sum(axis=0) / _CROWD
     of_producer = np.sort(known, axis=1)[:, -_CROWD:].sum(axis=1) / _CROWD
