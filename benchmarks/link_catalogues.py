@@ -11,7 +11,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -58,14 +58,22 @@ def gold_catalogues() -> Iterator[KnownLinks]:
     """The gold links: among their own tools, and in catalogues of the sizes that are judged."""
     for source in GOLD:
         path, tools = SHARED / "gold_edges" / f"{source}.jsonl", _tools(GOLD[source])
+        if source == "tau_bench":
+            # Its links are those of the airline, by the names that its tools have there.
+            tools = tuple(
+                replace(tool, name=str(tool.source_id).rpartition("/")[2])
+                for tool in tools
+                if tool.category == "airline"
+            )
         mine = tools_of(path, tools)
         yield _known(f"{source}, gold tools", source, mine, read_gold(path, mine).pairs)
         if source in {"sgd", "restbench", "taskbench"}:
             kept = tuple(tool for tool in tools if tool.category != "dailylifeapis")
             yield _known(f"{source}, all tools", source, kept, read_gold(path, kept).pairs)
         elif source == "tau_bench":
-            kept = tuple(tool for tool in tools if tool.category in {"airline", "retail"})
-            yield _known("tau_bench, airline and retail", source, kept, read_gold(path, kept).pairs)
+            retail = [tool for tool in _tools(GOLD[source]) if tool.category == "retail"]
+            pairs = read_gold(path, tools).pairs
+            yield _known("tau_bench, airline and retail", source, _named_apart([*tools, *retail]), pairs)
         elif source == "bfcl_multi_turn":
             kept = tuple(tool for tool in tools if str(tool.category).startswith("multi_turn/"))[:MOST_TOOLS]
             yield _known("bfcl_multi_turn, all tools", source, kept, read_gold(path, kept).pairs)
@@ -74,6 +82,16 @@ def gold_catalogues() -> Iterator[KnownLinks]:
                 rng = random.Random(f"{source} {number}")
                 subset = _around(path, tools, rng)
                 yield _known(f"{source}, {number + 1}", source, subset, read_gold(path, subset).pairs)
+
+
+def _named_apart(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    known: set[str] = set()
+    apart: list[Tool] = []
+    for tool in tools:
+        name = f"{tool.name}_2" if tool.name in known else tool.name
+        known.add(name)
+        apart.append(replace(tool, name=name))
+    return tuple(apart)
 
 
 def _around(path: Path, tools: Sequence[Tool], rng: random.Random) -> tuple[Tool, ...]:

@@ -73,7 +73,8 @@ def read_material(config: RunConfig, progress: GraphProgress | None = None) -> M
         return Material(catalogue, _uniform_sampler(config, catalogue), None, prompts, tuple(notices))
     if config.sampler.graph is None:
         catalogue, notices = _read_catalogue(config)
-        graph = _build_graph(config, catalogue, progress)
+        graph, told = _build_graph(config, catalogue, progress)
+        notices += told
         kept = None if config.sampler.encoder is None else graph
     else:
         graph, notices = _read_graph(config, config.sampler.graph)
@@ -112,17 +113,17 @@ def _read_graph(config: RunConfig, file: str) -> tuple[ToolGraph, list[str]]:
     return graph, notices
 
 
-def _build_graph(config: RunConfig, catalogue: Catalogue, progress: GraphProgress | None) -> ToolGraph:
-    from toolflow.curation.encoders import make_encoder  # noqa: PLC0415
+def _build_graph(
+    config: RunConfig, catalogue: Catalogue, progress: GraphProgress | None
+) -> tuple[ToolGraph, list[str]]:
+    from toolflow.curation.encoders import make_encoder, uncalibrated  # noqa: PLC0415
     from toolflow.graph.cache import cached_graph  # noqa: PLC0415
 
-    return cached_graph(
-        catalogue,
-        make_encoder(config.sampler.encoder, os.environ, access_of(config)),
-        cache_folder(),
-        threshold=config.sampler.threshold,
-        progress=progress,
-    )
+    settings = config.sampler
+    encoder = make_encoder(settings.encoder, os.environ, access_of(config))
+    guessed = uncalibrated(settings.encoder, encoder) if settings.threshold is None else None
+    graph = cached_graph(catalogue, encoder, cache_folder(), threshold=settings.threshold, progress=progress)
+    return graph, [] if guessed is None else [f"{guessed[0].upper()}{guessed[1:]}"]
 
 
 def _graph_sampler(config: RunConfig, graph: ToolGraph) -> Sampler:

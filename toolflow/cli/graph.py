@@ -185,7 +185,8 @@ def score(
         bool,
         typer.Option(
             "--calibrate",
-            help="Pick the encoder's threshold, and the weight from which links are to be taken.",
+            help="Pick the encoder's threshold τ, for --threshold of build and synth, and the weight from "
+            "which links are to be taken: of best F1 where gold is complete, else for a density of 0.10.",
         ),
     ] = False,
     origin: Origin,
@@ -193,7 +194,7 @@ def score(
 ) -> None:
     """Measure how well a graph finds known links, beside exact names and plain cosine."""
     from toolflow.cli.graph_print import facts, print_calibrated, print_scores
-    from toolflow.graph.scoring import calibrate, read_gold, score_graph, tools_of
+    from toolflow.graph.scoring import calibrate, calibrate_threshold, read_gold, score_graph, tools_of
 
     coder = origin.make_encoder()
     if among_gold and graph_file is None:
@@ -204,19 +205,17 @@ def score(
             graph = origin.built(tools_of(gold, graph.tools), coder)
     known = read_gold(gold, graph.tools)
     scores = score_graph(graph, known, coder)
-    weight, cosine = (calibrate(score, known) for score in scores[:2])
+    weight, tau = calibrate(scores[0], known), calibrate_threshold(scores[1], known)
     if as_json:
         found = {"tools": len(graph), "gold_pairs": len(known.pairs), "gold_kinds": known.kinds}
         found |= {"gold_missing": known.missing, "missing_examples": known.missing_examples}
         found |= {"scores": [score.to_json() for score in scores]}
-        picked = (
-            {"calibrated": {"threshold": cosine.threshold, "weight": asdict(weight)}} if calibrated else {}
-        )
+        picked = {"calibrated": {"threshold": tau, "weight": asdict(weight)}} if calibrated else {}
         print_json(facts(graph) | found | picked)
         return
     print_scores(graph, known, scores)
     if calibrated:
-        print_calibrated(graph, weight, cosine)
+        print_calibrated(graph, weight, tau)
 
 
 app.command(

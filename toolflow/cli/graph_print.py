@@ -68,11 +68,15 @@ def print_scores(graph: ToolGraph, gold: Gold, scores: Sequence[Score]) -> None:
         )
 
 
-def print_calibrated(graph: ToolGraph, weight: Kept, cosine: Kept) -> None:
+def print_calibrated(graph: ToolGraph, weight: Kept, threshold: float | None) -> None:
     """The threshold that suits the encoder, and the weight from which its links are to be taken."""
-    typer.echo(f"calibrated: --threshold {cosine.threshold:g} suits {graph.encoder}")
+    if threshold is None:
+        typer.echo(f"calibrated: no cosine of {graph.encoder} finds a gold link; keep its threshold")
+    else:
+        typer.echo(f"calibrated: τ = {threshold:g} for {graph.encoder}; this graph has {graph.threshold:g}")
+        typer.echo(f"  use it: toolflow graph build --threshold {threshold:g} (synth takes it too)")
     typer.echo(
-        f"  links from weight {weight.threshold:g} on: recall {weight.recall:.3f}, "
+        f"  links of this graph from weight {weight.threshold:g} on: recall {weight.recall:.3f}, "
         f"precision {weight.precision:.3f}, density {weight.density:.3f}"
     )
 

@@ -13,6 +13,7 @@ from toolflow.llm.endpoint import Access, Endpoint
 
 WORDLLAMA: Final = "wordllama"
 _SENTENCE: Final = "st:"
+_MINILM: Final = "all-MiniLM-L6-v2"
 
 
 def is_remote(name: str | None) -> bool:
@@ -44,6 +45,21 @@ def make_encoder(name: str | None, environment: Mapping[str, str], access: Acces
     raise UsageError(
         f"{name!r} is no encoder",
         hint="Give wordllama, st:MODEL (sentence-transformers) or the base URL of an endpoint, URL#MODEL.",
+    )
+
+
+def uncalibrated(name: str | None, encoder: Encoder) -> str | None:
+    """What to tell who uses an encoder with a threshold that was not measured for it; None where it was.
+
+    Args:
+        name: What the encoder was asked for by.
+        encoder: The encoder.
+    """
+    if name is None or name == WORDLLAMA or (name.startswith(_SENTENCE) and name.endswith(_MINILM)):
+        return None
+    return (
+        f"no threshold was measured for {encoder.name}: {encoder.threshold:g} is a guess. Measure one on "
+        "known links with toolflow graph score --gold FILE --calibrate, and give it as --threshold."
     )
 
 

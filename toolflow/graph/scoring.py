@@ -40,6 +40,7 @@ GOLD_KINDS: Final = (
 
 _THRESHOLDS: Final = tuple(round(step / 20, 2) for step in range(1, 20))
 _MOST_TOOLS = 4_000
+_HIGHEST_THRESHOLD = 0.99
 _TIES_SEED = 0
 
 
@@ -245,6 +246,18 @@ def calibrate(score: Score, gold: Gold) -> Kept:
     if set(gold.kinds) == {"resource-type"}:
         return max(score.sweep, key=lambda kept: kept.f1)
     return score.densities[0]
+
+
+def calibrate_threshold(cosine: Score, gold: Gold) -> float | None:
+    """The encoder's threshold τ: the cosine from which the fields of two tools are taken to mean the same.
+
+    It is the cosine that :func:`calibrate` picks. Where results have too few fields for a density of 0.10, it
+    is that of the best F1; None where no cosine finds a gold link.
+    """
+    picked = calibrate(cosine, gold)
+    if picked.threshold <= 0 or not picked.f1:
+        picked = max(cosine.sweep, key=lambda kept: (kept.f1, kept.threshold))
+    return min(round(picked.threshold, 2), _HIGHEST_THRESHOLD) if picked.f1 > 0 else None
 
 
 def baselines(tools: Sequence[Tool], encoder: Encoder) -> tuple[Floats, Floats]:

@@ -139,6 +139,18 @@ def test_a_graph_is_built_with_a_remote_encoder_and_goes_on_after_a_failure(tmp_
         assert not done & set(server.asked_texts)
 
 
+def test_a_threshold_that_was_not_measured_is_told_once(tmp_path: Path) -> None:
+    with EmbeddingServer() as server:
+        server.answer = good
+        build = ["graph", "build", "--limit-tools", "4", "--encoder", f"{server.endpoint.base_url}#m"]
+        build += ["-o", str(tmp_path / "graph")]
+        told = CliRunner().invoke(app, build, catch_exceptions=False).stderr
+        assert told.count("no threshold was measured for m@") == 1
+        assert "--calibrate" in told
+        told = CliRunner().invoke(app, [*build, "--threshold", "0.9"], catch_exceptions=False).stderr
+        assert "no threshold" not in told
+
+
 def test_an_encoder_and_a_graph_file_exclude_each_other(graph: Path) -> None:
     fail(UsageError, "graph", "stats", graph, "--encoder", "wordllama")
     fail(UsageError, "graph", "stats", "--encoder", "glove", "--limit-tools", "3")

@@ -82,6 +82,60 @@ def test_what_logs_in_gives_the_token_that_others_take() -> None:
     assert links["log_in", "show_orders"].weight >= 0.25
 
 
+@pytest.mark.parametrize("token", ["session_token", "token", "access_token"])
+def test_a_token_comes_from_what_logs_in_whatever_both_are_about(token: str) -> None:
+    links = flows(
+        make_tool("log_in", {"username": TEXT}, {token: TEXT}, category="account"),
+        make_tool("find_mail", {token: TEXT, "words": TEXT}, {"mails_seen": TEXT}, category="mail"),
+        make_tool("send_mail", {token: TEXT, "text_of_it": TEXT}, {"sent_on": TEXT}, category="mail"),
+    )
+    assert links["log_in", "send_mail"].weight > links["find_mail", "send_mail"].weight
+    assert links["log_in", "send_mail"].to_field == token
+
+
+def test_the_only_tool_that_gives_what_must_be_given_is_the_surer_source() -> None:
+    gives: Schema = {"berth_number": TEXT, "city_name": TEXT}
+    links = flows(
+        make_tool("find_berth", {"harbour": TEXT}, gives),
+        *(
+            make_tool(f"show_{place}", None, {"city_name": TEXT})
+            for place in ("park", "lake", "hill", "shop")
+        ),
+        make_tool("book_berth", {"berth_number": TEXT}),
+        make_tool("book_guide", {"city_name": TEXT}),
+    )
+    assert links["find_berth", "book_berth"].weight > links["find_berth", "book_guide"].weight
+
+
+def test_what_must_be_given_is_the_likelier_taken() -> None:
+    links = flows(
+        make_tool("find_ship", None, {"ship_code": TEXT}),
+        make_tool("steer", {"ship_code": TEXT}, required=["ship_code"]),
+        make_tool("steer_so", {"ship_code": TEXT}, required=[]),
+    )
+    assert links["find_ship", "steer"].weight > links["find_ship", "steer_so"].weight
+
+
+def test_a_tool_that_only_tells_how_it_went_gives_nothing_to_others() -> None:
+    links = flows(
+        make_tool("open_gate", {"gate_code": TEXT}, {"success": {"type": "boolean"}}, category="gates"),
+        make_tool("look_at_gate", {"gate_code": TEXT}, category="gates"),
+        make_tool("paint_gate", {"colour_of_gate": TEXT}, category="gates"),
+    )
+    assert links["look_at_gate", "paint_gate"].weight > links["open_gate", "paint_gate"].weight
+
+
+def test_two_ways_to_do_one_thing_are_not_linked() -> None:
+    gives: Schema = {"user_number": TEXT, "email": TEXT}
+    links = flows(
+        make_tool("find_user_by_name", {"name_of_user": TEXT}, gives),
+        make_tool("find_user_by_email", {"email": TEXT}, gives),
+        make_tool("greet_user", {"email": TEXT}),
+    )
+    assert links["find_user_by_name", "find_user_by_email"].weight < 0.25
+    assert links["find_user_by_name", "greet_user"].weight >= 0.25
+
+
 def test_tools_of_one_category_are_the_likelier_pair() -> None:
     links = flows(
         make_tool("find_near", None, {"place_code": TEXT}, category="maps"),

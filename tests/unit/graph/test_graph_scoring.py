@@ -10,7 +10,16 @@ from tests.unit.graph.word_encoder import TEXT, WordEncoder, make_tool
 from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
 from toolflow.graph.graph import build_graph
-from toolflow.graph.scoring import Gold, baselines, calibrate, measure_pairs, read_gold, score_graph, tools_of
+from toolflow.graph.scoring import (
+    Gold,
+    baselines,
+    calibrate,
+    calibrate_threshold,
+    measure_pairs,
+    read_gold,
+    score_graph,
+    tools_of,
+)
 
 TOOLS = (
     make_tool("find_flight", {"origin_city": TEXT}, {"flight_id": TEXT}),
@@ -82,6 +91,24 @@ def test_calibration_takes_the_best_f1_only_where_gold_is_complete() -> None:
     measured = measure_pairs("made", scores, complete)
     assert calibrate(measured, complete).f1 == 1.0
     assert calibrate(measured, sparse).density == 0.1
+
+
+def test_the_threshold_is_the_cosine_that_calibration_picks() -> None:
+    cosines = np.full((5, 5), -1, dtype=np.float32)
+    cosines[0, 1], cosines[1, 2], cosines[3, 4] = 0.917, 0.814, 0.2
+    gold = Gold(((0, 1), (1, 2)), {"sequence": 2}, 0, ())
+    assert calibrate_threshold(measure_pairs("cosine", cosines, gold), gold) == 0.81
+
+
+def test_a_threshold_can_be_handed_on_where_few_results_have_fields() -> None:
+    cosines = np.full((5, 5), -1, dtype=np.float32)
+    cosines[0, 1] = 0.5
+    gold = Gold(((0, 1), (1, 2)), {"sequence": 2}, 0, ())
+    assert calibrate_threshold(measure_pairs("cosine", cosines, gold), gold) == 0.5
+    cosines[0, 1] = cosines[1, 2] = 1.0
+    assert calibrate_threshold(measure_pairs("cosine", cosines, gold), gold) == 0.99
+    nothing = np.full((5, 5), -1, dtype=np.float32)
+    assert calibrate_threshold(measure_pairs("cosine", nothing, gold), gold) is None
 
 
 def test_equal_scores_give_no_tool_an_advantage_by_its_place() -> None:

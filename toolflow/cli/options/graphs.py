@@ -127,10 +127,14 @@ class Origin:
             GraphError: It cannot be built.
             LLMError: The encoder's endpoint failed.
         """
-        from toolflow.cli.telling import progress
+        from toolflow.cli.telling import note, progress
+        from toolflow.curation.encoders import uncalibrated
         from toolflow.folders import cache_folder
         from toolflow.graph.cache import cached_graph
 
+        guessed = uncalibrated(self.encoder, encoder) if self.threshold is None else None
+        if guessed is not None:
+            note(guessed)
         folder = None if self.no_cache else cache_folder()
         with progress() as tell:
             return cached_graph(

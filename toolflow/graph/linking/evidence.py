@@ -7,7 +7,6 @@ about two tools. :mod:`toolflow.graph.linking.likelihood` adds it up.
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -21,29 +20,14 @@ from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.fields import ANY_TYPE, Field
 from toolflow.graph.linking.joining import Closeness
 from toolflow.graph.linking.naming import own_names, subjects
-from toolflow.graph.linking.vocabulary import (
-    BOILERPLATE,
-    CHANGING,
-    CREDENTIALS,
-    GIVING,
-    LOCAL,
-    NAMELESS,
-    PREPOSITIONS,
-    VERBS,
-    Name,
-)
-from toolflow.graph.linking.words import normal_words, split_identifier
+from toolflow.graph.linking.telling import changes, content, gives_nothing, result_text, variants
+from toolflow.graph.linking.vocabulary import BOILERPLATE, LOCAL, NAMELESS, Name, is_credential
 
 LEAST_COSINE: Final = -0.2
 """Texts less alike than that tell no more by it; fields that cannot join count as that unlike."""
 
 _BOILERPLATE = 0.6
-_LONGEST_TEXT = 400
-_VERB_WITHIN = 3
 _SUBJECTS = 2
-_SAYS_RESULT = re.compile(
-    r"\b(?:returns?|retrieves?|gives?|gets?|including|outputs?|lists?|finds?)\b(.*?)(?:\.|$)", re.IGNORECASE
-)
 
 
 class Side(NamedTuple):
@@ -78,6 +62,7 @@ class Evidence:
         named: 1 where that field goes by the parameter's name, shape (tools, parameters).
         alike: How alike both are, a cosine, shape (tools, parameters).
         known: 1 where a tool takes a parameter of that name itself, shape (tools, parameters).
+        idle: Where a tool is known to give nothing, shape (tools,).
         untold: Where no field tells what a tool gives, shape (tools,).
         plain: Where a parameter is boilerplate, shape (parameters,).
     """
@@ -94,6 +79,7 @@ class Evidence:
         self._taken = [own_names(field)[0] for field in parameters.fields]
         self._about = [subjects(tool.name)[:_SUBJECTS] for tool in tools]
         self._encoder = encoder
+        self._credential = np.array([is_credential(name) for name in self._taken], dtype=np.bool_)
         self._vectors = encode_texts(encoder, _texts(parameters.fields, self._taken))
         given_names = [own_names(field)[0] for field in returns.fields]
         self.known: Floats = self._takes()
@@ -105,25 +91,42 @@ class Evidence:
             for name, tool in zip(given_names, returns.tool.tolist(), strict=True)
             if name not in BOILERPLATE
         }
-        self.untold: NDArray[np.bool_] = ~np.isin(np.arange(len(tools)), sorted(telling))
+        starts = np.searchsorted(returns.tool, np.arange(len(tools) + 1)).tolist()
+        self.idle: NDArray[np.bool_] = np.array(
+            [
+                gives_nothing(tool, returns.fields[low:high])
+                for tool, low, high in zip(tools, starts[:-1], starts[1:], strict=True)
+            ]
+        )
+        self.untold: NDArray[np.bool_] = ~np.isin(np.arange(len(tools)), sorted(telling)) & ~self.idle
 
     def of_parameters(self) -> Iterator[tuple[str, Floats]]:
         """What tells that a tool gives what a parameter asks for: names and matrices (tools, parameters)."""
         yield "alike", self.alike
         yield "named", self.named
-        # What it takes itself, its caller knew before.
-        yield "taken too", self.known
-        told = encode_texts(self._encoder, [_result_text(tool) for tool in self._tools])
+        told = encode_texts(self._encoder, [result_text(tool) for tool in self._tools])
         yield "told", np.maximum(told @ self._vectors.T, LEAST_COSINE)
-        yield "about", self._words_in([_content(tool.name) for tool in self._tools])
+        yield "about", self._words_in([content(tool.name) for tool in self._tools])
+        required = np.array([field.required for field in self._parameters.fields], dtype=np.float32)
+        yield "optional", np.repeat(1 - required[None, :], len(self._tools), axis=0)
+        # What a tool takes itself, its caller knew before.
+        new = self.named * (1 - self.known)
+        # The fewer tools give what must be given, the surer each of them is the one.
+        yield "only source", new * required / np.sqrt(np.maximum(1, new.sum(axis=0)))
+        # No user knows a token: who is asked for one has it from what logs in.
+        yield "credential", new * self._credential
 
     def of_tools(self) -> Iterator[tuple[str, Floats]]:
         """What tells that a tool feeds another one: names and matrices (tools, tools)."""
         count = len(self._tools)
         yield "close", np.maximum(self._closeness.cosines(0, count), LEAST_COSINE)
         yield "category", _same_category(self._closeness.category)
-        changes = np.array([_changes(tool) for tool in self._tools], dtype=np.float32)
-        yield "producer changes", np.repeat(changes[:, None], count, axis=1)
+        yield "variant", variants(self._tools)
+        for name, of_producer in (
+            ("producer changes", [changes(tool) for tool in self._tools]),
+            ("gives nothing", self.idle),
+        ):
+            yield name, np.repeat(np.array(of_producer, dtype=np.float32)[:, None], count, axis=1)
 
     def _likest(self, returns: Side, names: Sequence[Name]) -> tuple[Ints, Floats]:
         shape = len(self._tools), len(self._taken)
@@ -160,7 +163,7 @@ class Evidence:
                     fits = (returns.fields[index].types or ANY_TYPE) & types
                     # Credentials are given by what logs in, and repeated by everything else.
                     repeats = name in BOILERPLATE and (
-                        name not in CREDENTIALS or self.known[producer, column] > 0
+                        not self._credential[column] or self.known[producer, column] > 0
                     )
                     if fits and not repeats and not same[producer, column]:
                         same[producer, column] = 1
@@ -216,34 +219,6 @@ def _texts(fields: Sequence[Field], names: Sequence[Name]) -> list[str]:
 
 def _types(fields: Sequence[Field]) -> NDArray[np.uint8]:
     return np.array([field.types or ANY_TYPE for field in fields], dtype=np.uint8)
-
-
-def _result_text(tool: Tool) -> str:
-    """What the documentation says a tool returns; all it says where it does not tell that."""
-    schema = tool.returns or {}
-    described = schema.get("description")
-    native = schema.get("x-native-type")
-    said = _SAYS_RESULT.search(tool.description[:_LONGEST_TEXT])
-    texts = [
-        described if isinstance(described, str) else "",
-        " ".join(split_identifier(native)) if isinstance(native, str) else "",
-        said[1] if said else "",
-    ]
-    text = " ".join(text for text in texts if text)[:_LONGEST_TEXT]
-    return text or f"{' '.join(split_identifier(tool.name))}: {tool.description[:_LONGEST_TEXT]}"
-
-
-def _content(name: str) -> set[str]:
-    """The words of a tool's name that say what it is about."""
-    return {word for word in normal_words(name) if word not in VERBS and word not in PREPOSITIONS}
-
-
-def _changes(tool: Tool) -> bool:
-    """Whether a tool changes or removes something rather than gives it."""
-    words = split_identifier(tool.name)
-    said = [word.rstrip("s") for word in split_identifier(tool.description[:_LONGEST_TEXT])[:_VERB_WITHIN]]
-    verb = next((word for word in (*words, *said) if word in CHANGING or word in GIVING), None)
-    return verb in CHANGING
 
 
 def _same_category(category: Ints) -> Floats:

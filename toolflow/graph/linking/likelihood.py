@@ -34,10 +34,8 @@ _CROWDING = 0.3
 # one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
 _LEAST_MATCH = 0.25
 _DOUBT = 0.2
-# These cost no recall; they leave it to fields that surely match to make a link likely, and to the parameter
-# that must be given to be the one that is shown.
+# It costs no recall, and leaves it to fields that surely match to make a link likely.
 _MATCHED = 0.5
-_REQUIRED = 0.1
 _NOISE = 1e-5
 
 
@@ -112,8 +110,7 @@ def score_pairs(
     Returns:
         Scores and indices of parameters, -1 where the consumer has none; both of shape (tools, tools).
     """
-    required = np.array([field.required for field in parameters.fields], dtype=np.float32)
-    of_parameter = np.repeat(_REQUIRED * required[None, :], len(matched), axis=0)
+    of_parameter = np.zeros((len(matched), len(parameters.fields)), dtype=np.float32)
     for name, matrix in evidence.of_parameters():
         if weights.get(name):
             of_parameter += np.float32(weights[name]) * matrix

@@ -36,6 +36,12 @@ CREDENTIALS: Final = _names(
 )
 """Names of what proves who calls: given by what logs in, wanted by everything else."""
 
+
+def is_credential(name: Name) -> bool:
+    """Whether a name is that of what proves who calls, such as *session token*."""
+    return name in CREDENTIALS or (name[-1:] == ("token",) and name not in _PAGING)
+
+
 _PRESENTATION = _names(
     """
     lang, locale, hl, gl, format, output, output format, response format, response type, return type, fmt,
@@ -75,6 +81,9 @@ PLAIN: Final = _words(
     """
 )
 """Names that mean something alone, and more with what they stand in."""
+
+OUTCOMES: Final = _words("success successful succeeded status")
+"""Last words of names that tell how a call went and nothing else."""
 
 LOCAL: Final = _words(
     """
@@ -119,7 +128,8 @@ GIVING: Final = _words(
 CHANGING: Final = _words(
     """
     update set edit modify change delete remove cancel put patch close send toggle reset pay apply clear
-    rename move disable enable block freeze mark
+    rename move disable enable block freeze unfreeze mark unfollow unsubscribe return refund replace archive
+    activate deactivate suspend resume resolve approve deny reject revoke dismiss terminate logout signout
     """
 )
 """Verbs of tools that change or remove what their caller knows."""
