@@ -135,16 +135,16 @@ class CachingEncoder:
                 if segment is None or (self._segments and segment.dtype != self._segments[0].dtype):
                     _remove(path)
                 else:
-                    self._index(segment)
+                    keys = segment["digest"].tobytes()
+                    self._index(segment, [keys[at : at + _DIGEST] for at in range(0, len(keys), _DIGEST)])
         return self._segments
 
-    def _index(self, segment: NDArray[Any]) -> None:
+    def _index(self, segment: NDArray[Any], digests: Sequence[bytes]) -> None:
         assert self._segments is not None
         number = len(self._segments)
         self._segments.append(segment)
-        keys = segment["digest"].tobytes()
-        for row in range(len(segment)):
-            self._places.setdefault(keys[row * _DIGEST : (row + 1) * _DIGEST], (number, row))
+        for row, digest in enumerate(digests):
+            self._places.setdefault(digest, (number, row))
 
     def _add(self, digests: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
         segments = self._read()
@@ -154,11 +154,12 @@ class CachingEncoder:
         with suppress(OSError):
             old = list(self._folder.glob("*.npy")) if len(segments) >= _MOST_SEGMENTS else []
             path = _write_segment(self._folder, np.concatenate([*segments, segment]) if old else segment)
-            # From the file only what is asked for takes memory, and most is never asked for again.
+            # From the file only what is asked for takes memory, and most is never asked for again; so the
+            # digests are not read back from it either.
             segment = np.load(path, mmap_mode="r", allow_pickle=False)[-len(digests) :]
             for path in old:
                 _remove(path)
-        self._index(segment)
+        self._index(segment, digests)
 
     def _forget(self) -> None:
         self._segments, self._places = [], {}

@@ -13,7 +13,7 @@ from toolflow.garbage import collection_paused
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.linking.cores import cores
 from toolflow.graph.linking.evidence import Side, one_side
-from toolflow.graph.linking.field_table import Floats, Ints, tabulate
+from toolflow.graph.linking.field_table import Floats, Ints, Paths, tabulate
 from toolflow.graph.linking.fields import Field, in_context, parameter_fields, return_fields
 from toolflow.graph.linking.joining import DIGITS, Closeness, Limits, join_tools
 from toolflow.graph.linking.key_set import KeySet
@@ -71,14 +71,18 @@ def find_links(
             ):
                 found.append(in_context(fields, tool) if with_tool else fields)
             progress("reading fields", done, len(tools))
-        parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+        parameters, returns, taken_keys, given_keys, specificity, paths = tabulate(
+            tools, taken_fields, given_fields
+        )
     small = len(tools) <= SMALL
     if not small:
         taken_fields, given_fields = [], []
     progress("encoding", 0, 3)
-    taken = KeySet(parameters.keys, encoder, specificity)
+    taken = KeySet(taken_keys, encoder, specificity)
+    del taken_keys
     progress("encoding", 1, 3)
-    given = KeySet(returns.keys, encoder, specificity)
+    given = KeySet(given_keys, encoder, specificity)
+    del given_keys
     progress("encoding", 2, 3)
     closeness = Closeness(tools, encoder, threshold)
     progress("encoding", 3, 3)
@@ -104,21 +108,19 @@ def find_links(
             progress=partial(progress, "joining"),
         )
     del flow_matches, shared_matches
-    paths = _Paths()
-    return_path, parameter_path = paths.numbers(returns.paths), paths.numbers(parameters.paths)
     flow_ends = Ends(
         returns.tool[flows.other],
         parameters.tool[flows.parameter],
-        return_path[flows.other],
-        parameter_path[flows.parameter],
+        returns.path[flows.other],
+        parameters.path[flows.parameter],
         flows.weight,
     )
     shared_ends = once(
         Ends(
             parameters.tool[shared.other],
             parameters.tool[shared.parameter],
-            parameter_path[shared.other],
-            parameter_path[shared.parameter],
+            parameters.path[shared.other],
+            parameters.path[shared.parameter],
             shared.weight,
         )
     )
@@ -148,28 +150,13 @@ def _limits(tools: int) -> tuple[Limits, Limits]:
     return Limits(LIKELY, _MOST_JOINS), Limits(LIKELY, _MOST_JOINS)
 
 
-class _Paths:
-    """Numbers for paths."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, paths: Sequence[str]) -> Ints:
-        known = self._numbers
-        return np.array([known.setdefault(path, len(known)) for path in paths], dtype=np.int32)
-
-    @property
-    def known(self) -> list[str]:
-        return list(self._numbers)
-
-
 def _square(ends: Ends, values: Floats | Ints, tools: int) -> Floats:
     square = np.zeros((tools, tools), dtype=np.float32)
     square[ends.from_tool, ends.to_tool] = values
     return square
 
 
-def _weighed(flows: Ends, likely: Likelihoods, parameters: Side, returns: Side, paths: _Paths) -> Ends:
+def _weighed(flows: Ends, likely: Likelihoods, parameters: Side, returns: Side, paths: Paths) -> Ends:
     """Every possible pair with its likelihood, by its matching fields where there are any."""
     tools = len(likely.weight)
     whole = paths.numbers([WHOLE_RESULT])

@@ -106,7 +106,7 @@ def match_keys(
     del found
     rank = _drained(ranks)
     order = np.argsort(rank)
-    rank = rank[order]
+    rank.sort()  # again, as that takes no memory
     start = starts(np.bincount(rank >> _ROW_SHIFT, minlength=len(rows)))
     other = (rank & _COLUMN).astype(np.int32)
     del rank
