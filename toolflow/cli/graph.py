@@ -21,6 +21,7 @@ from toolflow.cli.graph_origin import (
     Tools,
     WithTool,
     facts,
+    with_candidates,
 )
 from toolflow.cli.graph_sets import plot, sample
 from toolflow.errors import UsageError
@@ -140,16 +141,18 @@ def export(
 ) -> None:
     """Write a tool graph for other programs.
 
-    A line of "edges" holds from_tool, to_tool, kind, from_field, to_field and weight; strongest first.
+    A line of "edges" holds from_tool, to_tool, kind, from_field, to_field and weight; strongest first. Up to
+    10,000 tools weaker pairs than links follow: all in a small catalogue, else down to a tenth of all pairs.
     """
     import sys
 
     from toolflow.graph.edges import edge_lines, graphml, node_link
 
-    graph = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache).graph()
+    origin = Origin(graph_file, tools, threshold, limit_tools, skip_invalid, encoder, no_cache)
     if export_format is ExportFormat.edges:
-        content = edge_lines(graph)
+        content = edge_lines(origin.ranked())
     else:
+        graph = origin.graph()
         content = iter([graphml(graph) if export_format is ExportFormat.graphml else node_link(graph)])
     if output == "-":
         for part in content:
@@ -210,6 +213,7 @@ def score(
         graph = origin.graph()
         if among_gold:
             graph = origin.built(tools_of(gold, graph.tools), coder)
+    graph = with_candidates(graph, coder)
     known = read_gold(gold, graph.tools)
     scores = score_graph(graph, known, coder)
     weight, cosine = (calibrate(score, known) for score in scores[:2])

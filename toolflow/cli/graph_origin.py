@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from toolflow.catalog.tool import Tool
     from toolflow.graph.encoder import Encoder
     from toolflow.graph.graph import ToolGraph
-    from toolflow.graph.linking.links import Progress
+    from toolflow.graph.linking.fields import Progress
 
 Tools = Annotated[
     list[str] | None,
@@ -100,6 +100,14 @@ class Origin:
             )
         return ToolGraph.load(self.file)
 
+    def ranked(self) -> ToolGraph:
+        """The graph with pairs beyond its links, where there can be such."""
+        import os
+
+        from toolflow.curation.encoders import make_encoder
+
+        return with_candidates(self.graph(), make_encoder(self.encoder, os.environ))
+
     def built(self, catalogue: Sequence[Tool], encoder: Encoder) -> ToolGraph:
         from toolflow.folders import cache_folder
         from toolflow.graph.cache import cached_graph
@@ -126,6 +134,17 @@ class Origin:
         if report.skipped:
             note(f"{len(report.skipped):,} wrong catalogue entries were left out")
         return report.catalogue.tools
+
+
+def with_candidates(graph: ToolGraph, encoder: Encoder) -> ToolGraph:
+    """The graph with pairs beyond its links; without, where another encoder than its own is at hand."""
+    from toolflow.graph import graph as tool_graph
+
+    if not graph.was_built_with(encoder):
+        note(f"pairs beyond the links need the encoder {graph.encoder}: give --tools and --encoder for them")
+        return graph
+    with graph_progress() as progress:
+        return tool_graph.with_candidates(graph, encoder, progress)
 
 
 def note(text: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,9 +25,9 @@ from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
-from toolflow.graph.linking.links import Progress
+from toolflow.graph.linking.fields import Progress
 
-_RULES: Final = 3
+_RULES: Final = 4
 """Raised whenever the same tools give other links: graphs of earlier rules are then not found."""
 
 _DIGEST = 16
@@ -125,6 +126,7 @@ class CachingEncoder:
         for number, segment in enumerate(segments):
             rows = np.flatnonzero(places[:, 0] == number)
             vectors[rows] = segment["vector"][places[rows, 1]]
+            _release(segment)
         return vectors
 
     def _read(self) -> list[NDArray[Any]]:
@@ -194,6 +196,13 @@ def _write_segment(folder: Path, segment: NDArray[Any]) -> Path:
     unfinished.write_bytes(content)
     unfinished.replace(path)
     return path
+
+
+def _release(segment: NDArray[Any]) -> None:
+    """Give back what reading a mapped file took: each page that was read brought its neighbours along."""
+    mapped = getattr(segment, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _content_name(content: bytes) -> str:

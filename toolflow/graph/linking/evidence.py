@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def one_side(fields_of_tools: Sequence[Sequence[Field]]) -> Side:
 class Evidence:
     """What tells which tools of a catalogue feed which parameters and tools.
 
-    Matrices come one at a time, as in a catalogue of 1,500 tools each may take 100 MB.
+    Matrices come one at a time and are about some producers only, as each may take 100 MB.
 
     Args:
         tools: The catalogue.
@@ -71,14 +72,15 @@ class Evidence:
         returns: Their returns.
         closeness: How close the tools are.
         encoder: Encodes the fields.
+        producers: Which tools it is about as producers; all if None.
 
     Attributes:
         given: Index of the producer's field that is likest each parameter, -1 where none can join, shape
-            (tools, parameters).
-        named: 1 where that field goes by the parameter's name, shape (tools, parameters).
-        alike: How alike both are, a cosine, shape (tools, parameters).
-        known: 1 where a tool takes a parameter of that name itself, shape (tools, parameters).
-        untold: Where no field tells what a tool gives, shape (tools,).
+            (producers, parameters).
+        named: 1 where that field goes by the parameter's name, shape (producers, parameters).
+        alike: How alike both are, a cosine, shape (producers, parameters).
+        known: 1 where a producer takes a parameter of that name itself, shape (producers, parameters).
+        untold: Where no field tells what a producer gives, shape (producers,).
         plain: Where a parameter is boilerplate, shape (parameters,).
     """
 
@@ -89,23 +91,40 @@ class Evidence:
         returns: Side,
         closeness: Closeness,
         encoder: Encoder,
+        *,
+        producers: range | None = None,
     ) -> None:
         self._tools, self._parameters, self._closeness = tools, parameters, closeness
+        self._returns = returns
         self._taken = [own_names(field)[0] for field in parameters.fields]
         self._about = [subjects(tool.name)[:_SUBJECTS] for tool in tools]
         self._encoder = encoder
         self._vectors = encode_texts(encoder, _texts(parameters.fields, self._taken))
-        given_names = [own_names(field)[0] for field in returns.fields]
-        self.known: Floats = self._takes()
+        self._given_names = [own_names(field)[0] for field in returns.fields]
         self.plain: NDArray[np.bool_] = np.array([name in BOILERPLATE for name in self._taken])
-        self.given, self.alike = self._likest(returns, given_names)
-        self.named: Floats = self._same_name(returns, given_names)
+        self._words = [_content(tool.name) for tool in tools]
+        self._tools_of_word = Counter(word for words in self._words for word in words)
+        self._about_producers(range(len(tools)) if producers is None else producers)
+
+    def of(self, producers: range) -> Evidence:
+        """The same about other producers, of which there is at least one."""
+        other = copy(self)
+        other._about_producers(producers)  # noqa: SLF001  its own kind
+        return other
+
+    def _about_producers(self, producers: range) -> None:
+        self._producers = producers
+        low, high = np.searchsorted(self._returns.tool, [producers.start, producers.stop]).tolist()
+        self._first = low
+        returns = Side(self._returns.fields[low:high], self._returns.tool[low:high] - producers.start)
+        names = self._given_names[low:high]
+        self.known: Floats = self._takes()
+        self.given, self.alike = self._likest(returns, names)
+        self.named: Floats = self._same_name(returns, names)
         telling = {
-            tool
-            for name, tool in zip(given_names, returns.tool.tolist(), strict=True)
-            if name not in BOILERPLATE
+            tool for name, tool in zip(names, returns.tool.tolist(), strict=True) if name not in BOILERPLATE
         }
-        self.untold: NDArray[np.bool_] = ~np.isin(np.arange(len(tools)), sorted(telling))
+        self.untold: NDArray[np.bool_] = ~np.isin(np.arange(len(producers)), sorted(telling))
 
     def of_parameters(self) -> Iterator[tuple[str, Floats]]:
         """What tells that a tool gives what a parameter asks for: names and matrices (tools, parameters)."""
@@ -113,27 +132,27 @@ class Evidence:
         yield "named", self.named
         # What it takes itself, its caller knew before.
         yield "taken too", self.known
-        told = encode_texts(self._encoder, [_result_text(tool) for tool in self._tools])
+        told = encode_texts(self._encoder, [_result_text(self._tools[tool]) for tool in self._producers])
         yield "told", np.maximum(told @ self._vectors.T, LEAST_COSINE)
-        yield "about", self._words_in([_content(tool.name) for tool in self._tools])
+        yield "about", self._words_in()
 
     def of_tools(self) -> Iterator[tuple[str, Floats]]:
-        """What tells that a tool feeds another one: names and matrices (tools, tools)."""
-        count = len(self._tools)
-        yield "close", np.maximum(self._closeness.cosines(0, count), LEAST_COSINE)
-        yield "category", _same_category(self._closeness.category)
-        changes = np.array([_changes(tool) for tool in self._tools], dtype=np.float32)
-        yield "producer changes", np.repeat(changes[:, None], count, axis=1)
+        """What tells that a tool feeds another one: names and matrices (producers, tools)."""
+        mine = self._producers
+        yield "close", np.maximum(self._closeness.cosines(mine.start, mine.stop), LEAST_COSINE)
+        yield "category", _same_category(self._closeness.category, mine)
+        changes = np.array([_changes(self._tools[tool]) for tool in mine], dtype=np.float32)
+        yield "producer changes", np.repeat(changes[:, None], len(self._tools), axis=1)
 
     def _likest(self, returns: Side, names: Sequence[Name]) -> tuple[Ints, Floats]:
-        shape = len(self._tools), len(self._taken)
+        shape = len(self._producers), len(self._taken)
         given, alike = np.full(shape, -1, dtype=np.int32), np.full(shape, LEAST_COSINE, dtype=np.float32)
         if not returns.fields:
             return given, alike
         vectors = encode_texts(self._encoder, _texts(returns.fields, names))
         plain = np.array([_BOILERPLATE if name in BOILERPLATE else 1.0 for name in names], dtype=np.float32)
         types, taken_types = _types(returns.fields), _types(self._parameters.fields)
-        starts = np.searchsorted(returns.tool, np.arange(len(self._tools) + 1))
+        starts = np.searchsorted(returns.tool, np.arange(len(self._producers) + 1))
         for tool in np.unique(returns.tool).tolist():
             mine = slice(starts[tool], starts[tool + 1])
             cosines = vectors[mine] @ self._vectors.T
@@ -142,7 +161,7 @@ class Evidence:
             likest = cosines.argmax(axis=0)
             best = np.take_along_axis(cosines, likest[None, :], axis=0)[0]
             possible = best > LEAST_COSINE
-            given[tool, possible] = starts[tool] + likest[possible]
+            given[tool, possible] = self._first + starts[tool] + likest[possible]
             alike[tool, possible] = best[possible]
         return given, alike
 
@@ -150,7 +169,7 @@ class Evidence:
         """Where a tool has a field of a parameter's name; a bare ``id`` is that of what its tool is about."""
         givers: dict[Name, list[tuple[int, int]]] = defaultdict(list)
         for index, (name, tool) in enumerate(zip(names, returns.tool.tolist(), strict=True)):
-            for full in self._full_names(name, tool):
+            for full in self._full_names(name, self._producers[tool]):
                 givers[full].append((tool, index))
         same = np.zeros(self.alike.shape, dtype=np.float32)
         for column, (name, tool) in enumerate(zip(self._taken, self._parameters.tool.tolist(), strict=True)):
@@ -164,7 +183,7 @@ class Evidence:
                     )
                     if fits and not repeats and not same[producer, column]:
                         same[producer, column] = 1
-                        self.given[producer, column] = index
+                        self.given[producer, column] = self._first + index
         return same
 
     def _full_names(self, name: Name, tool: int) -> Iterable[Name]:
@@ -173,22 +192,23 @@ class Evidence:
         return [name]
 
     def _takes(self) -> Floats:
-        """Where a tool takes a parameter of that name itself."""
-        takers: dict[Name, list[int]] = defaultdict(list)
-        for name, tool in zip(self._taken, self._parameters.tool.tolist(), strict=True):
-            takers[name].append(tool)
-        takes = np.zeros((len(self._tools), len(self._taken)), dtype=np.float32)
-        for column, name in enumerate(self._taken):
-            takes[takers[name], column] = 1
-        return takes
+        """Where a producer takes a parameter of that name itself."""
+        number = {name: place for place, name in enumerate(dict.fromkeys(self._taken))}
+        column = np.array([number[name] for name in self._taken])
+        mine = self._producers
+        low, high = np.searchsorted(self._parameters.tool, [mine.start, mine.stop])
+        takes = np.zeros((len(mine), len(number)), dtype=np.float32)
+        takes[self._parameters.tool[low:high] - mine.start, column[low:high]] = 1
+        taken: Floats = takes[:, column]
+        return taken
 
-    def _words_in(self, words_of_tools: Sequence[set[str]]) -> Floats:
-        """How much of a parameter's name is among the words of a tool, rare words counting more."""
-        count = len(words_of_tools)
+    def _words_in(self) -> Floats:
+        """How much of a parameter's name is among the words of a producer, rare words counting more."""
+        total, count = len(self._tools), len(self._producers)
         having: dict[str, list[int]] = defaultdict(list)
-        for tool, words in enumerate(words_of_tools):
-            for word in words:
-                having[word].append(tool)
+        for place, tool in enumerate(self._producers):
+            for word in self._words[tool]:
+                having[word].append(place)
         known: dict[frozenset[str], Floats] = {}
         told = np.zeros((count, len(self._taken)), dtype=np.float32)
         for column, (name, tool) in enumerate(zip(self._taken, self._parameters.tool.tolist(), strict=True)):
@@ -197,7 +217,7 @@ class Evidence:
                 asked = frozenset(self._about[tool])
             if asked not in known:
                 rare = {
-                    word: math.log((count + 1) / max(1, len(having.get(word, ())))) for word in sorted(asked)
+                    word: math.log((total + 1) / max(1, self._tools_of_word[word])) for word in sorted(asked)
                 }
                 part = np.zeros(count, dtype=np.float32)
                 for word, weight in rare.items():
@@ -246,10 +266,10 @@ def _changes(tool: Tool) -> bool:
     return verb in CHANGING
 
 
-def _same_category(category: Ints) -> Floats:
+def _same_category(category: Ints, producers: range) -> Floats:
     """1 less the share of the catalogue that a shared category has; 0 where none is shared."""
     known = category >= 0
     share = np.bincount(category[known], minlength=1) / len(category)
-    same = (category[:, None] == category[None, :]) & known[:, None]
-    same_category: Floats = np.where(same, 1 - share[category][None, :], 0).astype(np.float32)
+    same = (category[producers.start : producers.stop, None] == category[None, :]) & known[None, :]
+    same_category: Floats = np.where(same, (1 - share[category])[None, :], 0).astype(np.float32)
     return same_category

@@ -61,10 +61,14 @@ class FieldTable:
 
 
 class Paths:
-    """Numbers for paths."""
+    """Numbers for paths.
 
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+    Args:
+        known: Distinct paths that have their numbers already, in order.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._numbers = {path: number for number, path in enumerate(known)}
 
     def numbers(self, paths: Iterable[str]) -> Ints:
         """The number of each path."""
@@ -136,9 +140,10 @@ def tabulate(
         echoes = not taken_names[tool].isdisjoint(keys[1][key].names)
         return _value(keys[1][key]) * (_ECHO if echoes else 1.0)
 
+    returns = _table(keyed[1], len(keys[1]), paths, factor_given)
     return Tabulated(
         parameters=_table(keyed[0], len(keys[0]), paths, factor_taken),
-        returns=_table(keyed[1], len(keys[1]), paths, factor_given),
+        returns=returns,
         parameter_keys=keys[0],
         return_keys=keys[1],
         specificity=measure_specificity(
