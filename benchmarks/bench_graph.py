@@ -28,7 +28,7 @@ from toolflow.catalog.tool import Tool
 from toolflow.graph.adjacency import make_adjacency
 from toolflow.graph.cache import CachingEncoder, cached_graph
 from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
-from toolflow.graph.graph import ToolGraph, build_graph
+from toolflow.graph.graph import ToolGraph, build_graph, with_candidates
 from toolflow.graph.linking.fields import parameter_fields, return_fields
 from toolflow.graph.sampling.sampler import GraphSampler, Sampler, UniformSampler
 from toolflow.graph.scoring import read_gold, score_graph, tools_of
@@ -245,6 +245,32 @@ def gold_tables(names: Sequence[str]) -> dict[str, Any]:
     return tables
 
 
+def ranked_tables(names: Sequence[str]) -> dict[str, Any]:
+    """Recall in whole catalogues of 1,500 to 5,000 tools, by links alone and with the pairs beyond them."""
+    encoder = WordLlamaEncoder()
+    tables: dict[str, Any] = {}
+    for name in names:
+        gold_file, catalogue = SHARED / "gold_edges" / f"{name}.jsonl", SHARED / "tools" / GOLD[name]
+        if not gold_file.is_file() or not catalogue.is_file():
+            continue
+        graph = build_graph(read_tools([str(catalogue)]), encoder)
+        began, used = time.perf_counter(), time.process_time()
+        ranked = with_candidates(graph, encoder)
+        tables[name] = {
+            "tools": len(graph),
+            "pairs_beyond": len(ranked.candidates),
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": time.process_time() - used,
+        }
+        gold = read_gold(gold_file, graph.tools)
+        for label, one in (("links", graph), ("ranking", ranked)):
+            score, cosine, exact = score_graph(one, gold, encoder)
+            tables[name][label] = [kept.recall for kept in score.densities]
+        tables[name] |= {one.method: [kept.recall for kept in one.densities] for one in (cosine, exact)}
+        print(name, tables[name])
+    return tables
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--tools", nargs="*")
@@ -260,6 +286,7 @@ def main() -> None:
         paths = [str(core)] if core.is_file() else []
     results: dict[str, Any] = {"catalogue": [Path(path).name for path in paths] or ["sample"]}
     results["gold"] = gold_tables(arguments.gold)
+    results["ranked"] = ranked_tables(["seal_tools", "bfcl_multi_turn"])
     results["build"] = builds(paths, arguments.repeats)
     for name in ("first", "cached"):
         seconds, peak = (results["build"][f"{name}_{figure}"]["median"] for figure in ("seconds", "peak_mb"))

@@ -21,7 +21,7 @@ from toolflow.graph.linking.evidence import Evidence, one_side
 from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.fields import parameter_fields, return_fields
 from toolflow.graph.linking.joining import Closeness
-from toolflow.graph.linking.likelihood import best_parameters, uncrowded
+from toolflow.graph.linking.likelihood import best_parameters, uncrowd
 
 Weights = dict[str, float]
 
@@ -125,7 +125,8 @@ def scores(prepared: Prepared, weights: Mapping[str, float]) -> NDArray[np.float
     score[:, consumers] = best
     for name, matrix in prepared.of_tools.items():
         score += weights.get(name, 0.0) * matrix
-    return np.where(prepared.possible, uncrowded(score, prepared.possible), -np.inf)
+    uncrowd(score, prepared.possible)
+    return np.where(prepared.possible, score, -np.inf)
 
 
 def _best(prepared: Prepared, weights: Mapping[str, float]) -> tuple[Floats, Ints, Ints]:

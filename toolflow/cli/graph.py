@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolflow.cli.graph_sets import plot, sample
-from toolflow.cli.options.graphs import GraphFile, Origin
+from toolflow.cli.options.graphs import GraphFile, Origin, with_candidates
 from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
@@ -134,7 +134,8 @@ def export(
 ) -> None:
     """Write a tool graph for other programs.
 
-    A line of "edges" holds from_tool, to_tool, kind, from_field, to_field and weight; strongest first.
+    A line of "edges" holds from_tool, to_tool, kind, from_field, to_field and weight; strongest first. Up to
+    10,000 tools weaker pairs than links follow: all in a small catalogue, else down to a tenth of all pairs.
     """
     import sys
 
@@ -142,10 +143,10 @@ def export(
 
     if output != "-":
         check_output(Path(output))
-    graph = origin.graph(graph_file)
     if export_format is ExportFormat.edges:
-        content = edge_lines(graph)
+        content = edge_lines(origin.ranked(graph_file))
     else:
+        graph = origin.graph(graph_file)
         content = iter([graphml(graph) if export_format is ExportFormat.graphml else node_link(graph)])
     if output == "-":
         for part in content:
@@ -203,6 +204,7 @@ def score(
         graph = origin.graph(graph_file)
         if among_gold:
             graph = origin.built(tools_of(gold, graph.tools), coder)
+    graph = with_candidates(graph, coder)
     known = read_gold(gold, graph.tools)
     scores = score_graph(graph, known, coder)
     weight, tau = calibrate(scores[0], known), calibrate_threshold(scores[1], known)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,9 +25,9 @@ from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
-from toolflow.graph.linking.links import Progress
+from toolflow.graph.linking.fields import Progress
 
-_RULES: Final = 3
+_RULES: Final = 4
 """Raised whenever the same tools give other links: graphs of earlier rules are then not found."""
 
 _DIGEST = 16
@@ -125,6 +126,7 @@ class CachingEncoder:
         for number, segment in enumerate(segments):
             rows = np.flatnonzero(places[:, 0] == number)
             vectors[rows] = segment["vector"][places[rows, 1]]
+            _release(segment)
         return vectors
 
     def _read(self) -> list[NDArray[Any]]:
@@ -135,16 +137,16 @@ class CachingEncoder:
                 if segment is None or (self._segments and segment.dtype != self._segments[0].dtype):
                     _remove(path)
                 else:
-                    self._index(segment)
+                    keys = segment["digest"].tobytes()
+                    self._index(segment, [keys[at : at + _DIGEST] for at in range(0, len(keys), _DIGEST)])
         return self._segments
 
-    def _index(self, segment: NDArray[Any]) -> None:
+    def _index(self, segment: NDArray[Any], digests: Sequence[bytes]) -> None:
         assert self._segments is not None
         number = len(self._segments)
         self._segments.append(segment)
-        keys = segment["digest"].tobytes()
-        for row in range(len(segment)):
-            self._places.setdefault(keys[row * _DIGEST : (row + 1) * _DIGEST], (number, row))
+        for row, digest in enumerate(digests):
+            self._places.setdefault(digest, (number, row))
 
     def _add(self, digests: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
         segments = self._read()
@@ -154,11 +156,12 @@ class CachingEncoder:
         with suppress(OSError):
             old = list(self._folder.glob("*.npy")) if len(segments) >= _MOST_SEGMENTS else []
             path = _write_segment(self._folder, np.concatenate([*segments, segment]) if old else segment)
-            # From the file only what is asked for takes memory, and most is never asked for again.
+            # From the file only what is asked for takes memory, and most is never asked for again; so the
+            # digests are not read back from it either.
             segment = np.load(path, mmap_mode="r", allow_pickle=False)[-len(digests) :]
             for path in old:
                 _remove(path)
-        self._index(segment)
+        self._index(segment, digests)
 
     def _forget(self) -> None:
         self._segments, self._places = [], {}
@@ -193,6 +196,13 @@ def _write_segment(folder: Path, segment: NDArray[Any]) -> Path:
     unfinished.write_bytes(content)
     unfinished.replace(path)
     return path
+
+
+def _release(segment: NDArray[Any]) -> None:
+    """Give back what reading a mapped file took: each page that was read brought its neighbours along."""
+    mapped = getattr(segment, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _content_name(content: bytes) -> str:

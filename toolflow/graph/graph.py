@@ -18,13 +18,19 @@ from toolflow.errors import GraphError
 from toolflow.graph.adjacency import Adjacency, make_adjacency
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.link import Link
+from toolflow.graph.linking.fields import Progress
 from toolflow.graph.linking.link_table import KINDS, PARAMETER_PARAMETER, LinkTable, join_tables, no_links
-from toolflow.graph.linking.links import Progress, find_links
+from toolflow.graph.linking.links import find_links
+from toolflow.graph.linking.ranking import MOST_TOOLS, SMALL, find_candidates
 from toolflow.graph.statistics import GraphStatistics, measure
 from toolflow.graph.storage import StoredGraph, encode_graph, read_graph, write_graph
 
 if TYPE_CHECKING:
     import networkx as nx
+
+
+_WITH_TOOLS = ", with tools"
+_LINKS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)  # without slots: the cached properties live in the instance's dict
@@ -37,8 +43,9 @@ class ToolGraph:
         content_hash: Hash of the catalogue the graph was built from.
         encoder: Name of the encoder it was built with.
         threshold: The encoder's cosine from which texts meant the same.
-        candidates: Pairs too weak to count as links, kept in a small catalogue so that none that may be true
-            is lost. All else here is about the links alone.
+        candidates: Pairs too weak to count as links: all in a small catalogue, so that none that may be true
+            is lost; in a larger one there are none until :func:`with_candidates` finds them. All else here
+            is about the links alone.
     """
 
     tools: tuple[Tool, ...]
@@ -75,6 +82,15 @@ class ToolGraph:
         """
         return self.tools[self.index(name)]
 
+    @property
+    def lacks_candidates(self) -> bool:
+        """Whether :func:`with_candidates` would find pairs beyond its links."""
+        return SMALL < len(self) <= MOST_TOOLS and not len(self.candidates)
+
+    def was_built_with(self, encoder: Encoder) -> bool:
+        """Whether that encoder encoded its fields."""
+        return self.encoder.removesuffix(_WITH_TOOLS) == encoder.name
+
     def links(self) -> Iterator[Link]:
         """All links, strongest first."""
         return map(self._link, range(len(self.table)))
@@ -82,7 +98,8 @@ class ToolGraph:
     def all_pairs(self) -> Iterator[Link]:
         """All links, and after them all candidates, strongest first."""
         for table in (self.table, self.candidates):
-            yield from (self._named(table, place) for place in range(len(table)))
+            for low in range(0, len(table), _LINKS_AT_ONCE):
+                yield from self._all_named(table.where(slice(low, low + _LINKS_AT_ONCE)))
 
     def links_of(self, name: str) -> tuple[Link, ...]:
         """The links of a tool, strongest first.
@@ -185,17 +202,16 @@ class ToolGraph:
         return {tool.name: index for index, tool in enumerate(self.tools)}
 
     def _link(self, link: int) -> Link:
-        return self._named(self.table, link)
+        return next(self._all_named(self.table.where(slice(link, link + 1))))
 
-    def _named(self, table: LinkTable, link: int) -> Link:
-        return Link(
-            from_tool=self.tools[table.from_tool[link]].name,
-            to_tool=self.tools[table.to_tool[link]].name,
-            kind=KINDS[table.kind[link]],
-            from_field=table.paths[table.from_path[link]],
-            to_field=table.paths[table.to_path[link]],
-            weight=round(float(table.weight[link]), 4),
-        )
+    def _all_named(self, table: LinkTable) -> Iterator[Link]:
+        tools, paths = self.tools, table.paths
+        columns = (table.from_tool, table.to_tool, table.kind, table.from_path, table.to_path, table.weight)
+        for start, end, kind, from_path, to_path, weight in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            ends = tools[start].name, tools[end].name
+            yield Link(*ends, KINDS[kind], paths[from_path], paths[to_path], round(weight, 4))
 
     def _weight(self, link: int) -> float:
         return round(float(self.table.weight[link]), 4)
@@ -234,8 +250,41 @@ def build_graph(
     content_hash = Catalogue(tools).content_hash
     links = find_links(tools, encoder, threshold, progress or _silent, with_tool=with_tool)
     table, candidates = links.split()
-    name = f"{encoder.name}, with tools" if with_tool else encoder.name
+    name = encoder.name + _WITH_TOOLS if with_tool else encoder.name
     return ToolGraph(tools, table, content_hash, name, threshold, candidates)
+
+
+def with_candidates(graph: ToolGraph, encoder: Encoder, progress: Progress | None = None) -> ToolGraph:
+    """The graph with pairs beyond its links, so that a ranking of all pairs can be read far down.
+
+    A catalogue of up to 1,500 tools has them from the start. In one of up to 10,000 every ordered pair is
+    weighed now, which takes from seconds to minutes, and the likeliest are kept: with the links a tenth of
+    all, and no fewer than a catalogue of 1,500 tools has. A larger graph comes back as it is.
+
+    Args:
+        graph: A graph that was just built, or read from a file.
+        encoder: What it was built with.
+        progress: Called as the work goes on.
+
+    Raises:
+        GraphError: The graph was built with another encoder, or this one broke its contract.
+    """
+    if not graph.lacks_candidates:
+        return graph
+    if not graph.was_built_with(encoder):
+        raise GraphError(
+            f"the graph was built with the encoder {graph.encoder}, not {encoder.name}",
+            hint="Pairs beyond its links can be found with the same encoder only.",
+        )
+    table, candidates = find_candidates(
+        graph.tools,
+        graph.table,
+        encoder,
+        graph.threshold,
+        progress or _silent,
+        with_tool=graph.encoder.endswith(_WITH_TOOLS),
+    )
+    return dataclasses.replace(graph, table=table, candidates=candidates)
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

@@ -39,7 +39,7 @@ GOLD_KINDS: Final = (
 """What a gold link may say of itself; ``resource-type`` says that the gold links are complete."""
 
 _THRESHOLDS: Final = tuple(round(step / 20, 2) for step in range(1, 20))
-_MOST_TOOLS = 4_000
+_MOST_TOOLS = 5_000
 _HIGHEST_THRESHOLD = 0.99
 _TIES_SEED = 0
 

@@ -8,11 +8,14 @@ import pytest
 from tests.unit.graph.word_encoder import TEXT, make_tool
 from toolflow.catalog.tool import Schema, Tool
 from toolflow.graph.linking.fields import return_fields
-from toolflow.graph.linking.telling import changes, gives_nothing, result_text, variants
+from toolflow.graph.linking.telling import changes, deeds_of, gives_nothing, result_text, variants
 
 
 def same_deed(*names: str) -> list[tuple[str, str]]:
-    matrix = variants([make_tool(name) for name in names])
+    deeds = deeds_of([make_tool(name) for name in names])
+    matrix = variants(deeds, range(len(names)))
+    for row in range(len(names)):  # some producers at a time, it is the same
+        assert (variants(deeds, range(row, row + 1)) == matrix[row]).all()
     return [(names[row], names[column]) for row, column in np.argwhere(matrix)]
 
 

@@ -98,6 +98,17 @@ class Origin:
             )
         return ToolGraph.load(file)
 
+    def ranked(self, file: Path | None = None) -> ToolGraph:
+        """The graph of a file, or the one that is built, with pairs beyond its links where it can have some.
+
+        Raises:
+            As :meth:`graph` does.
+        """
+        if file is not None:
+            return with_candidates(self.graph(file), self.make_encoder())
+        encoder = self.make_encoder()
+        return with_candidates(self.built(self.catalogues.read(), encoder), encoder)
+
     def make_encoder(self) -> Encoder:
         """The encoder of that name.
 
@@ -145,3 +156,15 @@ class Origin:
                 with_tool=self.with_tool,
                 progress=tell,
             )
+
+
+def with_candidates(graph: ToolGraph, encoder: Encoder) -> ToolGraph:
+    """The graph with pairs beyond its links; without, where another encoder than its own is at hand."""
+    from toolflow.cli.telling import note, progress
+    from toolflow.graph import graph as tool_graph
+
+    if graph.lacks_candidates and not graph.was_built_with(encoder):
+        note(f"pairs beyond the links need the encoder {graph.encoder}: give --tools and --encoder for them")
+        return graph
+    with progress() as tell:
+        return tool_graph.with_candidates(graph, encoder, tell)

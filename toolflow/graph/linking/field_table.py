@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,7 @@ class FieldTable:
     """The fields of one side, parameters or returns, tool by tool.
 
     Attributes:
-        keys: The distinct keys, in order of first occurrence.
-        paths: Path of each field.
+        path: Number of each field's path, shape (fields,).
         tool: Index of each field's tool, shape (fields,).
         key: Index of each field's key, shape (fields,).
         factor: What the field's part in a call leaves of a link's weight, in (0, 1], shape (fields,).
@@ -51,8 +51,7 @@ class FieldTable:
         key_start: Fields of key k are ``by_key[key_start[k] : key_start[k + 1]]``, shape (keys + 1,).
     """
 
-    keys: tuple[Key, ...]
-    paths: tuple[str, ...]
+    path: Ints
     tool: Ints
     key: Ints
     factor: Floats
@@ -61,53 +60,115 @@ class FieldTable:
     key_start: Ints
 
 
-_Keyed = Sequence[tuple[Field, Key]]
+class Paths:
+    """Numbers for paths.
+
+    Args:
+        known: Distinct paths that have their numbers already, in order.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._numbers = {path: number for number, path in enumerate(known)}
+
+    def numbers(self, paths: Iterable[str]) -> Ints:
+        """The number of each path."""
+        known = self._numbers
+        return np.array([known.setdefault(path, len(known)) for path in paths], dtype=np.int32)
+
+    @property
+    def known(self) -> list[str]:
+        """The paths by their numbers."""
+        return list(self._numbers)
+
+
+class Tabulated(NamedTuple):
+    """The fields of a catalogue.
+
+    Attributes:
+        parameters: What the tools take.
+        returns: What they give.
+        parameter_keys: The distinct keys of the parameters, in order of first occurrence.
+        return_keys: Those of the returns.
+        specificity: How much their names tell.
+        paths: Numbers of their paths.
+    """
+
+    parameters: FieldTable
+    returns: FieldTable
+    parameter_keys: Sequence[Key]
+    return_keys: Sequence[Key]
+    specificity: Specificity
+    paths: Paths
+
+
+_Keyed = Sequence[tuple[Field, int]]
+"""The fields of a tool, each with the number of its key."""
 
 
 def tabulate(
     tools: Sequence[Tool], taken: Sequence[Sequence[Field]], given: Sequence[Sequence[Field]]
-) -> tuple[FieldTable, FieldTable, Specificity]:
-    """Name the fields of every tool.
+) -> Tabulated:
+    """Name the fields of every tool; boilerplate is left out.
 
     Args:
         tools: The catalogue.
         taken: The parameters of each tool.
         given: The returns of each tool.
-
-    Returns:
-        The parameters, the returns, and how much their names tell. Boilerplate is in neither table.
     """
     own = [[[own_names(field) for field in fields] for fields in side] for side in (taken, given)]
     known = frozenset(names[0] for side in own for of_tool in side for names in of_tool)
     abouts = [subjects(tool.name) for tool in tools]
-    parameters, returns = (
-        [_keyed(*of_tool, known) for of_tool in zip(side, named, abouts, strict=True)]
-        for side, named in zip((taken, given), own, strict=True)
+    numbers: list[dict[Key, int]] = [{}, {}]
+    keyed = [
+        [_keyed(*of_tool, known, index) for of_tool in zip(side, named, abouts, strict=True)]
+        for side, named, index in zip((taken, given), own, numbers, strict=True)
+    ]
+    del own
+    keys = [tuple(index) for index in numbers]
+    del numbers
+    taken_names, given_names = (
+        [frozenset(name for _, key in fields for name in of_side[key].names) for fields in side]
+        for side, of_side in zip(keyed, keys, strict=True)
     )
-    names = [_names(mine) | _names(own) for mine, own in zip(parameters, returns, strict=True)]
+    paths = Paths()
+
+    def factor_taken(_: int, field: Field, key: int) -> float:
+        return _value(keys[0][key]) * (1.0 if field.required else _OPTIONAL)
+
     # A result that repeats an argument tells nothing new: it links more weakly than one that adds something.
-    echoes = [_names(keyed) for keyed in parameters]
-    return (
-        _table(parameters, lambda _, field, key: _value(key) * (1.0 if field.required else _OPTIONAL)),
-        _table(
-            returns,
-            lambda tool, _, key: _value(key) * (_ECHO if echoes[tool].intersection(key.names) else 1.0),
+    def factor_given(tool: int, _: Field, key: int) -> float:
+        echoes = not taken_names[tool].isdisjoint(keys[1][key].names)
+        return _value(keys[1][key]) * (_ECHO if echoes else 1.0)
+
+    returns = _table(keyed[1], len(keys[1]), paths, factor_given)
+    return Tabulated(
+        parameters=_table(keyed[0], len(keys[0]), paths, factor_taken),
+        returns=returns,
+        parameter_keys=keys[0],
+        return_keys=keys[1],
+        specificity=measure_specificity(
+            [mine | theirs for mine, theirs in zip(taken_names, given_names, strict=True)]
         ),
-        measure_specificity(names),
+        paths=paths,
     )
 
 
 def _keyed(
-    fields: Iterable[Field], named: Iterable[Sequence[Name]], about: Collection[str], known: Set[Name]
+    fields: Iterable[Field],
+    named: Iterable[Sequence[Name]],
+    about: Collection[str],
+    known: Set[Name],
+    index: dict[Key, int],
 ) -> _Keyed:
-    keyed: list[tuple[Field, Key]] = []
+    keyed: list[tuple[Field, int]] = []
     for field, own in zip(fields, named, strict=True):
         meant = alias(own[0], about, known)
         names = [name for name in own if name not in BOILERPLATE]
         if meant is not None and meant not in names:
             names.append(meant)
         if names:
-            keyed.append((field, Key(tuple(names), _text(own[0], field), field.types or ANY_TYPE)))
+            key = Key(tuple(names), _text(own[0], field), field.types or ANY_TYPE)
+            keyed.append((field, index.setdefault(key, len(index))))
     return keyed
 
 
@@ -119,28 +180,25 @@ def _text(name: Name, field: Field) -> str:
     return f"{text} ({kind})" if kind else text
 
 
-def _names(keyed: _Keyed) -> frozenset[Name]:
-    return frozenset(name for _, key in keyed for name in key.names)
-
-
 def _value(key: Key) -> float:
     """A yes or no is seldom what another tool needs."""
     return _BOOLEAN if key.types == BOOLEAN else 1.0
 
 
-def _table(side: Sequence[_Keyed], factor: Callable[[int, Field, Key], float]) -> FieldTable:
-    index: dict[Key, int] = {}
-    rows = [(tool, field, key) for tool, keyed in enumerate(side) for field, key in keyed]
-    keys = np.array([index.setdefault(key, len(index)) for *_, key in rows], dtype=np.int32)
+def _table(
+    side: Sequence[_Keyed], key_count: int, paths: Paths, factor: Callable[[int, Field, int], float]
+) -> FieldTable:
+    counts = [len(keyed) for keyed in side]
+    keys = np.array([key for keyed in side for _, key in keyed], dtype=np.int32)
+    factors = [factor(tool, field, key) for tool, keyed in enumerate(side) for field, key in keyed]
     return FieldTable(
-        keys=tuple(index),
-        paths=tuple(field.path for _, field, _ in rows),
-        tool=np.array([tool for tool, *_ in rows], dtype=np.int32),
+        path=paths.numbers(field.path for keyed in side for field, _ in keyed),
+        tool=np.repeat(np.arange(len(side), dtype=np.int32), counts),
         key=keys,
-        factor=np.array([factor(tool, field, key) for tool, field, key in rows], dtype=np.float32),
-        tool_start=starts([len(keyed) for keyed in side]),
+        factor=np.array(factors, dtype=np.float32),
+        tool_start=starts(counts),
         by_key=np.argsort(keys, kind="stable").astype(np.int32),
-        key_start=starts(np.bincount(keys, minlength=len(index))),
+        key_start=starts(np.bincount(keys, minlength=key_count)),
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from toolflow.catalog.tool import Schema, Tool
 from toolflow.graph.linking.words import normal_words, split_identifier
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage of a work, how much of it is done, and of how much."""
 
 _TYPE_BITS: Final[Mapping[str, int]] = {
     "string": 1,
@@ -65,6 +68,19 @@ def in_context(fields: tuple[Field, ...], tool: Tool) -> tuple[Field, ...]:
         replace(field, description=f"{field.description}, {of_tool}" if field.description else of_tool)
         for field in fields
     )
+
+
+def read_fields(
+    tools: Sequence[Tool], progress: Progress, *, with_tool: bool = False
+) -> tuple[list[tuple[Field, ...]], list[tuple[Field, ...]]]:
+    """The parameters and the returns of every tool, told apart by their tools if wanted."""
+    taken: list[tuple[Field, ...]] = []
+    given: list[tuple[Field, ...]] = []
+    for done, tool in enumerate(tools, 1):
+        for fields, found in ((parameter_fields(tool), taken), (return_fields(tool), given)):
+            found.append(in_context(fields, tool) if with_tool else fields)
+        progress("reading fields", done, len(tools))
+    return taken, given
 
 
 def return_fields(tool: Tool) -> tuple[Field, ...]:

@@ -14,7 +14,8 @@ from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.linking.cores import Cores
 from toolflow.graph.linking.field_table import FieldTable, Floats, Ints
-from toolflow.graph.linking.matching import Matches, calibrate, ranges
+from toolflow.graph.linking.matches import Matches, ranges
+from toolflow.graph.linking.matching import calibrate
 from toolflow.graph.linking.naming import rarity
 from toolflow.graph.linking.words import split_identifier
 

@@ -1,13 +1,13 @@
-"""How likely each tool of a small catalogue feeds each other one: every ordered pair is weighed.
+"""How likely each tool feeds each other one: every ordered pair is weighed.
 
-Matching fields alone leave gaps that matter in a small catalogue: tools without a return schema, values that
+Matching fields alone leave gaps: tools without a return schema, values that
 go by another name. So all evidence is added up. Each parameter of a consumer is asked how likely the producer
 gives it, and the likeliest of them makes the link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder
+from toolflow.graph.linking.cores import cores
 from toolflow.graph.linking.evidence import Evidence, Side
 from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.joining import DIGITS, Closeness
@@ -23,8 +24,8 @@ from toolflow.graph.linking.likelihood_weights import MIDDLE, WEIGHTS
 from toolflow.graph.linking.link_table import LIKELY
 from toolflow.graph.linking.matching import SURE
 
-WHOLE_RESULT: Final = "$"
-"""The path of a whole result, where no field of it is known to be what the other tool takes."""
+LEAST_MATCH: Final = 0.25
+"""The weight from which a join of two tools says that fields of theirs match."""
 
 # A tool that is like everything tells little by being like one more: a part of what it is to its strongest
 # few is taken off, on either side.
@@ -32,26 +33,28 @@ _CROWD = 5
 _CROWDING = 0.3
 # Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is
 # one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
-_LEAST_MATCH = 0.25
 _DOUBT = 0.2
 # It costs no recall, and leaves it to fields that surely match to make a link likely.
 _MATCHED = 0.5
 _NOISE = 1e-5
+_NUMBERS_AT_ONCE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Likelihoods:
     """How likely tools feed each other, and by which fields; arrays of shape (producers, consumers).
 
+    Fields are counted from the first one of their tool, so that a pair takes eight bytes.
+
     Attributes:
         weight: In [0, 1], four digits after the point; 0 where no link is possible.
-        given: Index of the producer's field on its side, -1 for its whole result.
-        taken: Index of the consumer's parameter on its side, -1 where it has none.
+        given: The producer's field, -1 for its whole result.
+        taken: The consumer's parameter, -1 where it has none.
     """
 
     weight: Floats
-    given: Ints
-    taken: Ints
+    given: NDArray[np.int16]
+    taken: NDArray[np.int16]
 
 
 def weigh_pairs(
@@ -59,73 +62,99 @@ def weigh_pairs(
     parameters: Side,
     returns: Side,
     *,
-    matching: Floats,
+    matched: Callable[[range], NDArray[np.bool_]],
     closeness: Closeness,
     encoder: Encoder,
     threshold: float,
+    progress: Callable[[int, int], None],
 ) -> Likelihoods:
-    """Weigh every ordered pair of tools.
+    """Weigh every ordered pair of tools, some producers at a time.
 
     Args:
         tools: The catalogue; the work grows with its square.
         parameters: Their parameters.
         returns: Their returns.
-        matching: Weights of the joins of matching fields, 0 where there is none, shape (tools, tools).
+        matched: Gives for some producers whether fields of theirs surely match each tool's parameters, shape
+            (producers, tools).
         closeness: How close the tools are.
         encoder: Encodes the fields.
         threshold: The cosine from which two fields mean the same.
+        progress: Called with how many tools are weighed, and of how many.
     """
     count = len(tools)
+    weight = np.zeros((count, count), dtype=np.float32)
+    given, taken = (np.full((count, count), -1, dtype=np.int16) for _ in range(2))
     if not parameters.fields:
-        none = np.full((count, count), -1, dtype=np.int32)
-        return Likelihoods(np.zeros((count, count), dtype=np.float32), none, none)
-    evidence = Evidence(tools, parameters, returns, closeness, encoder)
-    score, taken = score_pairs(evidence, parameters, WEIGHTS, matched=matching >= _LEAST_MATCH)
-    producers = np.arange(count)[:, None]
-    named, plain = evidence.named[producers, taken] > 0, evidence.plain[taken]
+        return Likelihoods(weight, given, taken)
+    no_one = Evidence(tools, parameters, returns, closeness, encoder, producers=range(0))
+    first_taken, first_given = (np.searchsorted(side.tool, range(count)) for side in (parameters, returns))
     sure = threshold + SURE.unlike_name * (1 - threshold)
-    alike = ~plain & (evidence.alike[producers, taken] >= sure)
-    given = np.where(named | alike, evidence.given[producers, taken], -1)
-    weight = 1 / (1 + np.exp(MIDDLE - score))
-    unknown = evidence.untold[:, None] & ~plain & (evidence.known[producers, taken] == 0)
-    shown = (given >= 0) | (matching >= _LEAST_MATCH) | unknown
-    doubtful = _DOUBT + (LIKELY - _DOUBT - 10**-DIGITS) / (1 - _DOUBT) * (weight - _DOUBT)
-    weight = np.where(shown | (weight <= _DOUBT), weight, doubtful)
-    weight[taken < 0] = 0
-    np.fill_diagonal(weight, 0)
-    return Likelihoods(np.round(weight, DIGITS).astype(np.float32), given.astype(np.int32), taken)
+    shown = np.zeros((count, count), dtype=np.bool_)
+
+    def gather(producers: range) -> None:
+        evidence, matches = no_one.of(producers), matched(producers)
+        score, column = score_pairs(evidence, parameters, WEIGHTS, matched=matches)
+        rows, mine = np.arange(len(producers))[:, None], slice(producers.start, producers.stop)
+        plain = evidence.plain[column]
+        named = evidence.named[rows, column] > 0
+        alike = ~plain & (evidence.alike[rows, column] >= sure)
+        field = np.where(named | alike, evidence.given[rows, column], -1)
+        unknown = evidence.untold[:, None] & ~plain & (evidence.known[rows, column] == 0)
+        shown[mine] = (field >= 0) | matches | unknown
+        weight[mine] = score
+        given[mine] = np.where(field >= 0, field - first_given[mine, None], -1)
+        taken[mine] = np.where(column >= 0, column - first_taken, -1)
+
+    blocks = list(_blocks(count, len(parameters.fields)))
+    with cores() as threads:
+        for producers, _ in zip(blocks, threads.map(gather, blocks), strict=True):
+            progress(producers.stop, count)
+    possible = taken >= 0
+    np.fill_diagonal(possible, val=False)
+    uncrowd(weight, possible)
+    for producers in blocks:
+        mine = slice(producers.start, producers.stop)
+        of_block = 1 / (1 + np.exp(MIDDLE - weight[mine]))
+        doubtful = _DOUBT + (LIKELY - _DOUBT - 10**-DIGITS) / (1 - _DOUBT) * (of_block - _DOUBT)
+        of_block = np.where(shown[mine] | (of_block <= _DOUBT), of_block, doubtful)
+        weight[mine] = np.where(possible[mine], np.round(of_block, DIGITS), 0)
+    return Likelihoods(weight, given, taken)
+
+
+def _blocks(tools: int, parameters: int) -> Iterator[range]:
+    """Producers whose evidence fits in memory together."""
+    size = max(1, _NUMBERS_AT_ONCE // max(tools, parameters))
+    for low in range(0, tools, size):
+        yield range(low, min(low + size, tools))
 
 
 def score_pairs(
     evidence: Evidence, parameters: Side, weights: Mapping[str, float], *, matched: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], Ints]:
+) -> tuple[Floats, Ints]:
     """The evidence of each pair of tools added up, and the parameter that it is best for.
 
     Args:
         evidence: What is added up.
         parameters: The parameters it is about.
         weights: What each kind of evidence counts; what is missing is left out.
-        matched: Which pairs have fields that surely match, shape (tools, tools).
+        matched: Which pairs have fields that surely match, shape (producers, tools).
 
     Returns:
-        Scores and indices of parameters, -1 where the consumer has none; both of shape (tools, tools).
+        Scores and indices of parameters, -1 where the consumer has none; both of shape (producers, tools).
     """
     of_parameter = np.zeros((len(matched), len(parameters.fields)), dtype=np.float32)
     for name, matrix in evidence.of_parameters():
         if weights.get(name):
             of_parameter += np.float32(weights[name]) * matrix
     best, column, consumers = best_parameters(of_parameter, parameters.tool)
-    count = len(matched)
-    taken = np.full((count, count), -1, dtype=np.int32)
+    taken = np.full(matched.shape, -1, dtype=np.int32)
     taken[:, consumers] = column
-    score = np.where(matched, _MATCHED, 0.0)
+    score = np.where(matched, np.float32(_MATCHED), np.float32(0))
     score[:, consumers] += best
     for name, matrix in evidence.of_tools():
         if weights.get(name):
-            score += weights[name] * matrix
-    possible = taken >= 0
-    np.fill_diagonal(possible, val=False)
-    return uncrowded(score, possible), taken
+            score += np.float32(weights[name]) * matrix
+    return score, taken
 
 
 def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
@@ -141,10 +170,25 @@ def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
     return best, np.minimum.reduceat(at_best, start, axis=1).astype(np.int32), tool[start]
 
 
-def uncrowded(score: NDArray[np.float64], possible: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Scores less a part of what the strongest five of their producer and of their consumer come to."""
-    known = np.where(possible, score, 0)
-    of_consumer = np.sort(known, axis=0)[-_CROWD:].sum(axis=0) / _CROWD
-    of_producer = np.sort(known, axis=1)[:, -_CROWD:].sum(axis=1) / _CROWD
-    crowd: NDArray[np.float64] = of_producer[:, None] + of_consumer[None, :]
-    return score - _CROWDING * crowd
+def uncrowd(score: NDArray[np.floating], possible: NDArray[np.bool_]) -> None:
+    """Take off every score a part of what the strongest five of its producer and of its consumer come to.
+
+    Args:
+        score: Of shape (tools, tools); what is not possible counts as 0.
+        possible: Which pairs may be links, of the same shape.
+    """
+    score *= possible
+    step = max(1, _NUMBERS_AT_ONCE // max(1, len(score)))
+    lows = range(0, len(score), step)
+    of_producer = [_strongest(score[low : low + step], axis=1) for low in lows]
+    of_consumer = [_strongest(score[:, low : low + step], axis=0) for low in lows]
+    score -= _CROWDING * np.concatenate([*of_producer, np.zeros(0, score.dtype)])[:, None]
+    score -= _CROWDING * np.concatenate([*of_consumer, np.zeros(0, score.dtype)])[None, :]
+
+
+def _strongest(score: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
+    few = min(_CROWD, score.shape[axis])
+    highest = np.partition(score, score.shape[axis] - few, axis=axis)
+    kept = highest[:, -few:] if axis else highest[-few:]
+    strongest: NDArray[np.floating] = np.sort(kept, axis=axis).sum(axis=axis) / _CROWD
+    return strongest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ KINDS: Final[tuple[LinkKind, ...]] = ("return-parameter", "parameter-parameter")
 """The kinds of links; a table holds their indices."""
 
 LIKELY: Final = 0.25
-"""The weight from which a link counts; in a small catalogue weaker ones are kept as candidates."""
+"""The weight from which a link counts; weaker ones are candidates."""
 
 RETURN_PARAMETER: Final = 0
 PARAMETER_PARAMETER: Final = 1
@@ -82,7 +82,7 @@ class Ends(NamedTuple):
     to_path: Ints
     weight: Floats
 
-    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Ends:
+    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Ends:
         """Those links alone."""
         return Ends(
             self.from_tool[kept],
@@ -111,13 +111,16 @@ def join_tables(likely: LinkTable, candidates: LinkTable) -> LinkTable:
     )
 
 
-def make_link_table(flows: Ends, shared: Ends, paths: Sequence[str]) -> LinkTable:
+def make_link_table(
+    flows: Ends, shared: Ends, paths: Sequence[str], *, keep_paths: bool = False
+) -> LinkTable:
     """One table of all links.
 
     Args:
         flows: Links from results to parameters.
         shared: Links between parameters, each pair of tools once.
         paths: What the paths of both are indices of.
+        keep_paths: Keep those that no link has, and so the numbers of all.
     """
     kind = np.repeat(
         np.array([RETURN_PARAMETER, PARAMETER_PARAMETER], dtype=np.uint8),
@@ -132,16 +135,19 @@ def make_link_table(flows: Ends, shared: Ends, paths: Sequence[str]) -> LinkTabl
     )
     order = np.lexsort((both.to_tool, both.from_tool, kind, -both.weight))
     ends = both.where(order)
-    used, renumbered = np.unique(np.concatenate([ends.from_path, ends.to_path]), return_inverse=True)
+    table = LinkTable(kind=kind[order], **ends._asdict(), paths=tuple(paths))
+    return table if keep_paths else _with_used_paths(table)
+
+
+def _with_used_paths(table: LinkTable) -> LinkTable:
+    links = len(table)
+    used, renumbered = np.unique(np.concatenate([table.from_path, table.to_path]), return_inverse=True)
     known = frozenset(used.tolist())
-    return LinkTable(
-        kind=kind[order],
-        from_tool=ends.from_tool,
-        to_tool=ends.to_tool,
-        from_path=renumbered[: len(order)].astype(np.int32),
-        to_path=renumbered[len(order) :].astype(np.int32),
-        weight=ends.weight,
-        paths=tuple(path for number, path in enumerate(paths) if number in known),
+    return replace(
+        table,
+        from_path=renumbered[:links].astype(np.int32),
+        to_path=renumbered[links:].astype(np.int32),
+        paths=tuple(path for number, path in enumerate(table.paths) if number in known),
     )
 
 

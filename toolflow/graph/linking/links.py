@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 import numpy as np
 
@@ -12,25 +11,20 @@ from toolflow.catalog.tool import Tool
 from toolflow.garbage import collection_paused
 from toolflow.graph.encoder import Encoder
 from toolflow.graph.linking.cores import cores
-from toolflow.graph.linking.evidence import Side, one_side
-from toolflow.graph.linking.field_table import Floats, Ints, tabulate
-from toolflow.graph.linking.fields import Field, in_context, parameter_fields, return_fields
+from toolflow.graph.linking.evidence import one_side
+from toolflow.graph.linking.field_table import Floats, tabulate
+from toolflow.graph.linking.fields import Progress, read_fields
 from toolflow.graph.linking.joining import DIGITS, Closeness, Limits, join_tools
 from toolflow.graph.linking.key_set import KeySet
-from toolflow.graph.linking.likelihood import WHOLE_RESULT, Likelihoods, weigh_pairs
+from toolflow.graph.linking.likelihood import weigh_pairs
 from toolflow.graph.linking.link_table import LIKELY, Ends, LinkTable, hold_down_hubs, make_link_table, once
 from toolflow.graph.linking.matching import ANY, SURE, match_keys
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage, how much of it is done, and of how much."""
-
-SMALL: Final = 1_500
-"""Up to this many tools every pair is weighed: nothing that may be a link is left out."""
+from toolflow.graph.linking.ranking import SMALL, matched_by, weighed_ends
 
 _LARGE = 10_000
 _HUB_SHARE = 0.02
 _SHARED_ALONE = 0.45
-_LEAST_WEIGHT_BELOW_LARGE = 0.1
+_LEAST_WEIGHT_SHARED = 0.1
 _MOST_JOINS = 32
 _MOST_JOINS_BELOW_LARGE = 128
 
@@ -47,8 +41,8 @@ def find_links(
 
     Two tools are linked at most three times: once each way from a result to a parameter and once by a shared
     parameter, always by the best pair of fields. In a catalogue of up to 1,500 tools every possible pair is
-    there, weak ones with small weights; in one of 10,000 or more only likely links are, and no tool is linked
-    to more than 2 % of it.
+    there, weak ones with small weights. In a larger one only likely links are, and in one of 10,000 or more
+    no tool is linked to more than 2 % of it.
 
     Args:
         tools: Tools with distinct names.
@@ -62,23 +56,19 @@ def find_links(
         GraphError: The encoder broke its contract.
     """
     with collection_paused():
-        taken_fields: list[tuple[Field, ...]] = []
-        given_fields: list[tuple[Field, ...]] = []
-        for done, tool in enumerate(tools, 1):
-            for fields, found in (
-                (parameter_fields(tool), taken_fields),
-                (return_fields(tool), given_fields),
-            ):
-                found.append(in_context(fields, tool) if with_tool else fields)
-            progress("reading fields", done, len(tools))
-        parameters, returns, specificity = tabulate(tools, taken_fields, given_fields)
+        taken_fields, given_fields = read_fields(tools, progress, with_tool=with_tool)
+        parameters, returns, taken_keys, given_keys, specificity, paths = tabulate(
+            tools, taken_fields, given_fields
+        )
     small = len(tools) <= SMALL
     if not small:
         taken_fields, given_fields = [], []
     progress("encoding", 0, 3)
-    taken = KeySet(parameters.keys, encoder, specificity)
+    taken = KeySet(taken_keys, encoder, specificity)
+    del taken_keys
     progress("encoding", 1, 3)
-    given = KeySet(returns.keys, encoder, specificity)
+    given = KeySet(given_keys, encoder, specificity)
+    del given_keys
     progress("encoding", 2, 3)
     closeness = Closeness(tools, encoder, threshold)
     progress("encoding", 3, 3)
@@ -104,36 +94,41 @@ def find_links(
             progress=partial(progress, "joining"),
         )
     del flow_matches, shared_matches
-    paths = _Paths()
-    return_path, parameter_path = paths.numbers(returns.paths), paths.numbers(parameters.paths)
     flow_ends = Ends(
         returns.tool[flows.other],
         parameters.tool[flows.parameter],
-        return_path[flows.other],
-        parameter_path[flows.parameter],
+        returns.path[flows.other],
+        parameters.path[flows.parameter],
         flows.weight,
     )
     shared_ends = once(
         Ends(
             parameters.tool[shared.other],
             parameters.tool[shared.parameter],
-            parameter_path[shared.other],
-            parameter_path[shared.parameter],
+            parameters.path[shared.other],
+            parameters.path[shared.parameter],
             shared.weight,
         )
     )
     if small:
         sides = one_side(taken_fields), one_side(given_fields)
-        matching = _square(flow_ends, flow_ends.weight, len(tools))
         likely = weigh_pairs(
             tools,
             *sides,
-            matching=matching,
+            matched=matched_by(flow_ends, len(tools)),
             closeness=closeness,
             encoder=encoder,
             threshold=threshold,
+            progress=partial(progress, "weighing pairs"),
         )
-        flow_ends = _weighed(flow_ends, likely, *sides, paths)
+        flow_ends = weighed_ends(
+            likely,
+            np.flatnonzero(likely.weight),
+            parameters=sides[0],
+            returns=sides[1],
+            paths=paths,
+            flows=flow_ends,
+        )
         shared_ends = _held_down(shared_ends, likely.weight)
     table = make_link_table(flow_ends, shared_ends, paths.known)
     return hold_down_hubs(table, len(tools), int(len(tools) * _HUB_SHARE)) if len(tools) >= _LARGE else table
@@ -142,52 +137,10 @@ def find_links(
 def _limits(tools: int) -> tuple[Limits, Limits]:
     """Which joins with results and with parameters are kept."""
     if tools <= SMALL:
-        return Limits(weight=1e-4, joins=tools), Limits(_LEAST_WEIGHT_BELOW_LARGE, _MOST_JOINS)
+        return Limits(weight=1e-4, joins=tools), Limits(_LEAST_WEIGHT_SHARED, _MOST_JOINS)
     if tools < _LARGE:
-        return Limits(_LEAST_WEIGHT_BELOW_LARGE, _MOST_JOINS_BELOW_LARGE), Limits(LIKELY, _MOST_JOINS)
+        return Limits(LIKELY, _MOST_JOINS_BELOW_LARGE), Limits(LIKELY, _MOST_JOINS)
     return Limits(LIKELY, _MOST_JOINS), Limits(LIKELY, _MOST_JOINS)
-
-
-class _Paths:
-    """Numbers for paths."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, paths: Sequence[str]) -> Ints:
-        known = self._numbers
-        return np.array([known.setdefault(path, len(known)) for path in paths], dtype=np.int32)
-
-    @property
-    def known(self) -> list[str]:
-        return list(self._numbers)
-
-
-def _square(ends: Ends, values: Floats | Ints, tools: int) -> Floats:
-    square = np.zeros((tools, tools), dtype=np.float32)
-    square[ends.from_tool, ends.to_tool] = values
-    return square
-
-
-def _weighed(flows: Ends, likely: Likelihoods, parameters: Side, returns: Side, paths: _Paths) -> Ends:
-    """Every possible pair with its likelihood, by its matching fields where there are any."""
-    tools = len(likely.weight)
-    whole = paths.numbers([WHOLE_RESULT])
-    given_path = np.append(paths.numbers([field.path for field in returns.fields]), whole)
-    taken_path = paths.numbers([field.path for field in parameters.fields])
-    from_path, to_path = given_path[likely.given], np.zeros((tools, tools), dtype=np.int32)
-    possible = likely.weight > 0
-    to_path[possible] = taken_path[likely.taken[possible]]
-    from_path[flows.from_tool, flows.to_tool] = flows.from_path
-    to_path[flows.from_tool, flows.to_tool] = flows.to_path
-    from_tool, to_tool = (index.astype(np.int32) for index in np.nonzero(possible))
-    return Ends(
-        from_tool,
-        to_tool,
-        from_path[from_tool, to_tool],
-        to_path[from_tool, to_tool],
-        likely.weight[from_tool, to_tool],
-    )
 
 
 def _held_down(shared: Ends, weight: Floats) -> Ends:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolflow.graph.linking.cores import Cores
-from toolflow.graph.linking.field_table import Floats, Ints, starts
+from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.key_set import MOST_NAMES, KeySet, Tile
+from toolflow.graph.linking.matches import COLUMN, ROW_SHIFT, Matches, Pairs, assemble, pack, ranges
 from toolflow.graph.linking.naming import Specificity
 
 # A tile of cosines is 16 MB, and its vectors are 5 MB: large enough for products at full speed.
@@ -53,31 +54,6 @@ ANY: Final = Bar(same_name=-0.6, unlike_name=-0.3, agreement=0.0)
 """For small ones, where a weak match may be the only one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Matches:
-    """Pairs of keys that may mean the same, in compressed sparse rows.
-
-    Attributes:
-        start: Pairs of row key k are ``start[k]`` up to ``start[k + 1]``, shape (rows + 1,).
-        other: The column key of each pair, shape (pairs,).
-        agreement: How surely both mean the same kind of value, in (0, 1], shape (pairs,).
-        specificity: How surely that joins their tools whatever these do, in [0, 1], shape (pairs,).
-    """
-
-    start: Ints
-    other: Ints
-    agreement: Floats
-    specificity: Floats
-
-
-class _Pairs(NamedTuple):
-    """Pairs of keys: packed numbers that sort by row, then by place, then by column; see :func:`_pack`."""
-
-    rank: NDArray[np.int64]
-    agreement: Floats
-    specificity: Floats
-
-
 def match_keys(
     rows: KeySet,
     columns: KeySet,
@@ -100,51 +76,13 @@ def match_keys(
         progress: Called with how many tiles are compared, and of how many.
     """
     comparison = _Comparison(rows, columns, specificity, threshold, bar)
-    found = [_no_pairs(), *comparison.same_name(threads), *comparison.unlike_name(threads, progress)]
-    # Column by column, as there are tens of millions of pairs.
-    ranks, agreements, tells = (list(parts) for parts in zip(*found, strict=True))
-    del found
-    rank = _drained(ranks)
-    order = np.argsort(rank)
-    rank = rank[order]
-    start = starts(np.bincount(rank >> _ROW_SHIFT, minlength=len(rows)))
-    other = (rank & _COLUMN).astype(np.int32)
-    del rank
-    return Matches(start, other, _drained(agreements)[order], _drained(tells)[order])
-
-
-# A packed pair: 31 bits of row, 2 of place and 30 of column. The place says which of the row's names both
-# keys have, 3 where they have none in common.
-_ROW_SHIFT = 32
-_PLACE_SHIFT = 30
-_COLUMN = (1 << _PLACE_SHIFT) - 1
-
-
-def _pack(row: Indices, place: Indices | int, column: Indices) -> NDArray[np.int64]:
-    packed: NDArray[np.int64] = row.astype(np.int64) << _ROW_SHIFT | column
-    packed |= np.asarray(place, dtype=np.int64) << _PLACE_SHIFT
-    return packed
-
-
-def _drained(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """All parts as one array; the list is empty afterwards, so that they take their memory but once."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
+    return assemble([*comparison.same_name(threads), *comparison.unlike_name(threads, progress)], len(rows))
 
 
 def calibrate(cosine: Floats, threshold: float) -> Floats:
     """Cosines of any encoder on one scale: 0 at its threshold, 1 at equality."""
     calibrated: Floats = ((cosine - threshold) / (1 - threshold)).astype(np.float32)
     return calibrated
-
-
-def ranges(start: Indices, stop: Indices) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The numbers of many ranges one after another, and which range each is from."""
-    counts = (stop - start).astype(np.int64)
-    of = np.repeat(np.arange(len(counts)), counts)
-    before = np.cumsum(counts) - counts
-    return np.arange(len(of)) + (start - before)[of], of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +95,7 @@ class _Comparison:
     threshold: float
     bar: Bar
 
-    def same_name(self, threads: Cores) -> Iterator[_Pairs]:
+    def same_name(self, threads: Cores) -> Iterator[Pairs]:
         """Pairs that have a name in common, each once, by the best such name of the row."""
         rows, columns = self.rows, self.columns
         pairs = np.diff(rows.name_start).astype(np.int64) * np.diff(columns.name_start)
@@ -173,7 +111,7 @@ class _Comparison:
         for parts in threads.map(self._of_common_name, many):
             yield from parts
 
-    def _of_common_name(self, name: int) -> list[_Pairs]:
+    def _of_common_name(self, name: int) -> list[Pairs]:
         rows, columns = self.rows, self.columns
         entries = slice(rows.name_start[name], rows.name_start[name + 1])
         mine, place = rows.by_name[entries], rows.place[entries]
@@ -190,7 +128,7 @@ class _Comparison:
             for low in range(0, len(mine), step)
         ]
 
-    def _of_one_name(self, row: Ints, column: Ints, place: Ints, cosine: Floats) -> _Pairs:
+    def _of_one_name(self, row: Ints, column: Ints, place: Ints, cosine: Floats) -> Pairs:
         """Pairs of which both have a name of the row, the one at ``place``."""
         rows, columns = self.rows, self.columns
         likeness = calibrate(cosine, self.threshold)
@@ -202,9 +140,9 @@ class _Comparison:
         agreement = 0.6 + 0.4 * np.clip(likeness - SURE.same_name, 0, 1)
         agreement -= 0.6 * np.clip(SURE.same_name - likeness, 0, 0.5)
         agreement *= np.where(place == 0, 1.0, _SECOND_NAME)
-        return _Pairs(_pack(row, place, column), _f(agreement), rows.specificity[row, place])
+        return Pairs(pack(row, place, column), _f(agreement), rows.specificity[row, place])
 
-    def unlike_name(self, threads: Cores, progress: Callable[[int, int], None]) -> Iterator[_Pairs]:
+    def unlike_name(self, threads: Cores, progress: Callable[[int, int], None]) -> Iterator[Pairs]:
         """Pairs of unlike names: their texts must be much alike, or both texts and names."""
         rows, columns = self.rows, self.columns
         row_tiles = list(rows.tiles(_ROWS_IN_TILE))
@@ -218,11 +156,11 @@ class _Comparison:
         for done, pairs in enumerate(threads.map(self._of_tiles, tiles), 1):
             yield pairs
             if rows is columns:
-                row, column = pairs.rank >> _ROW_SHIFT, pairs.rank & _COLUMN
-                yield pairs._replace(rank=_pack(column, MOST_NAMES, row))
+                row, column = pairs.rank >> ROW_SHIFT, pairs.rank & COLUMN
+                yield pairs._replace(rank=pack(column, MOST_NAMES, row))
             progress(done, len(tiles))
 
-    def _of_tiles(self, tiles: tuple[Tile, Tile]) -> _Pairs:
+    def _of_tiles(self, tiles: tuple[Tile, Tile]) -> Pairs:
         rows, columns = self.rows, self.columns
         mine, theirs = tiles
         cosine = (rows.text[mine.keys] @ columns.text[theirs.keys].T).ravel()
@@ -255,7 +193,7 @@ class _Comparison:
             np.minimum(columns.specificity[column, 0], rows.specificity[row, 0]),
         )
         kept = agreement > self.bar.agreement
-        return _Pairs(_pack(row[kept], MOST_NAMES, column[kept]), _f(agreement[kept]), _f(tells[kept]))
+        return Pairs(pack(row[kept], MOST_NAMES, column[kept]), _f(agreement[kept]), _f(tells[kept]))
 
     def _name_cosines(self, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
         """Cosines of the best names of pairs of keys of one tile."""
@@ -294,8 +232,3 @@ def _cosines(left: Floats, row: Ints, right: Floats, column: Ints) -> Floats:
 
 def _f(values: NDArray[np.floating]) -> Floats:
     return values.astype(np.float32)
-
-
-def _no_pairs() -> _Pairs:
-    empty = np.zeros(0, dtype=np.float32)
-    return _Pairs(np.zeros(0, dtype=np.int64), empty, empty)

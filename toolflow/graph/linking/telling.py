@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolflow.catalog.tool import Tool
-from toolflow.graph.linking.field_table import Floats
+from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.fields import BOOLEAN, Field
 from toolflow.graph.linking.naming import own_names
 from toolflow.graph.linking.vocabulary import (
@@ -80,24 +81,39 @@ def gives_nothing(tool: Tool, fields: Sequence[Field]) -> bool:
     )
 
 
-def variants(tools: Sequence[Tool]) -> Floats:
-    """1 where two tools do the same in two ways, shape (tools, tools).
+class Deeds(NamedTuple):
+    """What the tools of a catalogue do, and how.
+
+    Attributes:
+        number: The same for tools that do the same, -1 for a tool whose name tells too little.
+        by_id: Whether it is done by an id.
+    """
+
+    number: Ints
+    by_id: NDArray[np.bool_]
+
+
+def deeds_of(tools: Sequence[Tool]) -> Deeds:
+    """What each tool does, told from its name; both arrays of shape (tools,)."""
+    told = [_deed(tool.name) for tool in tools]
+    numbers: dict[tuple[str, ...], int] = {}
+    number = [numbers.setdefault(deed, len(numbers)) if len(deed) >= _LEAST_DEED else -1 for deed, _ in told]
+    by_id = [not LOCAL.isdisjoint(way) for _, way in told]
+    return Deeds(np.array(number, dtype=np.int32), np.array(by_id, dtype=np.bool_))
+
+
+def variants(deeds: Deeds, producers: range) -> Floats:
+    """1 where two tools do the same in two ways, shape (producers, tools).
 
     Such are ``find_user_by_name`` and ``find_user_by_email``, or ``buses_1_find`` and ``buses_2_find``: who
     needs one does not need the other. What is found ``by_id`` may have got the id from any of them.
     """
-    deeds: dict[tuple[str, ...], list[int]] = {}
-    by_id: list[bool] = []
-    for index, tool in enumerate(tools):
-        deed, way = _deed(tool.name)
-        by_id.append(not LOCAL.isdisjoint(way))
-        if len(deed) >= _LEAST_DEED:
-            deeds.setdefault(deed, []).append(index)
-    same = np.zeros((len(tools), len(tools)), dtype=np.float32)
-    for doing in deeds.values():
-        for other in doing:
-            same[[one for one in doing if one != other and (by_id[one] or not by_id[other])], other] = 1
-    return same
+    mine = slice(producers.start, producers.stop)
+    same: NDArray[np.bool_] = deeds.number[mine, None] == deeds.number[None, :]
+    same &= deeds.number[mine, None] >= 0
+    same &= deeds.by_id[mine, None] | ~deeds.by_id[None, :]
+    same[np.arange(len(producers)), np.arange(producers.start, producers.stop)] = False
+    return same.astype(np.float32)
 
 
 def _deed(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Link
 from toolflow.graph.linking.link_table import KINDS
-from toolflow.graph.linking.matching import ranges
+from toolflow.graph.linking.matches import ranges
 
 
 class LinkFinder:

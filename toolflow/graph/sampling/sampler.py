@@ -181,17 +181,35 @@ class UniformSampler:
         self._draw_size = sizes.drawer(len(self._tools))
         self._draw_distractors = distractors.drawer(len(self._tools))
         self._finder = None if graph is None else LinkFinder(graph)
+        self._linked = lru_cache(_ROUNDS_KEPT)(self._find_links)
 
     def sample(self, index: int) -> ToolSet:
         """The tool set of the dialogue of that index, from 0."""
+        if self._finder is None:
+            links: tuple[Link, ...] = ()
+            tools, others = self._draw(index)
+        else:
+            part, place = divmod(index, _LINKED_AT_ONCE)
+            drawn, links_of_sets = self._linked(self._finder, part)
+            (tools, others), links = drawn[place], links_of_sets[place]
+        return ToolSet(
+            tuple([self._tools[tool] for tool in tools]), links, tuple([self._tools[tool] for tool in others])
+        )
+
+    def _draw(self, index: int) -> tuple[Sequence[int], Sequence[int]]:
+        """The tools of a set, and its distractors."""
         generator = derive_random(self._seed, "tool set", index)
-        indices = range(len(self._tools))
         size = self._draw_size(generator)
-        both = min(size + self._draw_distractors(generator), len(indices))
-        drawn = generator.sample(indices, both)
-        links = () if self._finder is None else self._finder.links_among(drawn[:size])
-        chosen = tuple(self._tools[tool] for tool in drawn)
-        return ToolSet(chosen[:size], links, chosen[size:])
+        both = min(size + self._draw_distractors(generator), len(self._tools))
+        drawn = generator.sample(range(len(self._tools)), both)
+        return drawn[:size], drawn[size:]
+
+    def _find_links(
+        self, finder: LinkFinder, part: int
+    ) -> tuple[Sequence[tuple[Sequence[int], Sequence[int]]], Sequence[tuple[Link, ...]]]:
+        """Some neighbouring sets and their links, found together."""
+        drawn = [self._draw(index) for index in range(part * _LINKED_AT_ONCE, (part + 1) * _LINKED_AT_ONCE)]
+        return drawn, finder.links_of_sets([tools for tools, _ in drawn])
 
 
 def _shape_drawer(weights: ShapeWeights) -> Callable[[random.Random], Shape]:
