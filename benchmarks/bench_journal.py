@@ -28,10 +28,10 @@ import psutil
 
 from benchmarks.canned import canned_server
 from benchmarks.driving import counters, make_client, provider
-from benchmarks.journal_calls import KINDS, Call, dialogues, prompt_bytes
+from benchmarks.journal_calls import KINDS, Call, Recorder, dialogues, play_dialogues, prompt_bytes
 from benchmarks.record import spread, write
 from toolflow.journal.bodies import CallRecord
-from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.calls import MemoryJournal, SqliteJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.salvage import mend
 from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, open_for_writing
@@ -43,6 +43,7 @@ PACES = {"own": (2_000, 1_000, None), "growing": (2_000,), "fresh": (2_000,)}
 """Calls a second; None for as fast as may be."""
 ALIVE = 200
 LATENCY = 0.05
+RUN_DIALOGUES, RUN_ALIVE = 300, 60
 REACHED = 0.95
 """A pace is reached from this share of it on."""
 
@@ -139,6 +140,60 @@ def worker(arguments: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(run(play(Path(folder)))))
+
+
+class Unjournalled(JournalledModel):
+    """Keeps nothing."""
+
+    async def complete(self, request: Request) -> Completion:
+        return await self._model.complete(request)
+
+
+def run_worker(arguments: argparse.Namespace) -> None:
+    """A whole run in this process, agents and checks included, printed as JSON."""
+    # Replies follow from the seed: they are made beforehand, so that the rehearsal model is not measured.
+    recorder = Recorder()
+    asyncio.run(play_dialogues(JournalledModel(recorder, MemoryJournal()), RUN_DIALOGUES, alive=8))
+    calls = list(recorder.calls.values())
+    total = sum(map(len, calls))
+    gc.collect()
+    gc.freeze()
+
+    async def play(folder: Path) -> dict[str, Any]:
+        client, _ = make_client([arguments.worker], lambda: FixedConcurrency(RUN_ALIVE), None, 60.0)
+        answering = Rehearsed(client, calls)
+        with ExitStack() as stack:
+            model: JournalledModel = Unjournalled(answering, MemoryJournal())
+            if arguments.journal:
+                journal = stack.enter_context(SqliteJournal(folder / "journal.sqlite"))
+                model = JournalledModel(answering, journal)
+            cpu, wall = time.process_time(), time.perf_counter()
+            await play_dialogues(model, RUN_DIALOGUES, RUN_ALIVE)
+            used, took = time.process_time() - cpu, time.perf_counter() - wall
+        await client.close()
+        return {"calls": total, "cpu_us": 1e6 * used / total, "calls_per_s": total / took}
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(run(play(Path(folder)))))
+
+
+def case_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The journal's share of a whole run: agents, prompts, checks and files beside the LLM core."""
+    without, with_it = [], []
+    for _ in range(arguments.repeats):
+        without.append(measure("own", 0, None, "--whole"))
+        with_it.append(measure("own", 0, None, "--whole", "--journal"))
+    journal = [mine["cpu_us"] - bare["cpu_us"] for mine, bare in zip(with_it, without, strict=True)]
+    found = {
+        "whole_us": spread([each["cpu_us"] for each in with_it]),
+        "journal_us": spread(journal),
+        "share": spread([each / mine["cpu_us"] for each, mine in zip(journal, with_it, strict=True)]),
+        "calls_per_s": spread([each["calls_per_s"] for each in with_it]),
+        "calls": with_it[0]["calls"],
+    }
+    medians = {name: round(value["median"], 3) for name, value in found.items() if isinstance(value, dict)}
+    print(f"a whole run: {json.dumps(medians)}", flush=True)
+    return found
 
 
 def measure(kind: str, calls: int, pace: float | None, *options: str) -> dict[str, Any]:
@@ -346,7 +401,7 @@ def case_resume(arguments: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-CASES = {"cost": case_cost, "size": case_size, "resume": case_resume}
+CASES = {"cost": case_cost, "run": case_run, "size": case_size, "resume": case_resume}
 
 
 def main() -> None:
@@ -357,10 +412,11 @@ def main() -> None:
     parser.add_argument("--worker", metavar="URL", help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(KINDS), default="own", help=argparse.SUPPRESS)
     parser.add_argument("--journal", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--whole", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--pace", type=float, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker is not None:
-        worker(arguments)
+        (run_worker if arguments.whole else worker)(arguments)
         return
     results: dict[str, Any] = {}
     for name in arguments.cases or CASES:

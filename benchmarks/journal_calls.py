@@ -38,7 +38,13 @@ _WORDS = 3_000
 _SYSTEM, _TURN = 1_200, 140  # characters
 
 
-class _Recorder:
+class Recorder:
+    """Answers as the rehearsal model does, and keeps what was asked and answered.
+
+    Attributes:
+        calls: By dialogue, in the order in which they were made.
+    """
+
     def __init__(self) -> None:
         self.calls: dict[int, list[Call]] = {}
         self._rehearsal = RehearsalProvider()
@@ -49,36 +55,41 @@ class _Recorder:
         return completion
 
 
+async def play_dialogues(model: JournalledModel, target: int, alive: int) -> None:
+    """Have dialogues played with the shipped prompts and tools until so many are accepted.
+
+    Args:
+        model: Answers all roles.
+        target: Accepted dialogues wanted.
+        alive: Most dialogues alive at once.
+    """
+    config = RunConfig()
+    material = read_material(config)
+    with tempfile.TemporaryDirectory() as folder, RunDirectory(Path(folder)) as directory:
+        await Synthesis(
+            Bounds(target, 2 * target, lambda: alive, 600.0),
+            sampler=material.sampler,
+            troupe=Troupe(
+                model,
+                Prompts(),
+                {role: (RoleModel("rehearsal"),) for role in ROLES},
+                "native",
+                config.dialogue,
+                config.seed,
+            ),
+            model=model,
+            run=directory,
+            bus=Bus(time.monotonic),
+            progress=Progress(target, time.monotonic),
+            labels={},
+        ).play()
+
+
 @lru_cache
 def own() -> list[list[Call]]:
     """The calls of dialogues that the rehearsal model played with the shipped prompts and tools."""
-    recorder = _Recorder()
-    config = RunConfig()
-    material = read_material(config)
-
-    async def play(folder: Path) -> None:
-        model = JournalledModel(recorder, MemoryJournal())
-        with RunDirectory(folder) as directory:
-            await Synthesis(
-                Bounds(_OWN_DIALOGUES, 2 * _OWN_DIALOGUES, lambda: 8, 600.0),
-                sampler=material.sampler,
-                troupe=Troupe(
-                    model,
-                    Prompts(),
-                    {role: (RoleModel("rehearsal"),) for role in ROLES},
-                    "native",
-                    config.dialogue,
-                    config.seed,
-                ),
-                model=model,
-                run=directory,
-                bus=Bus(time.monotonic),
-                progress=Progress(_OWN_DIALOGUES, time.monotonic),
-                labels={},
-            ).play()
-
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(Path(folder)))
+    recorder = Recorder()
+    asyncio.run(play_dialogues(JournalledModel(recorder, MemoryJournal()), _OWN_DIALOGUES, alive=8))
     return list(recorder.calls.values())
 
 

@@ -84,12 +84,12 @@ async def play_run(
             if begun == "run_continued":
                 display.notice(f"Continuing the run in {directory.path}.")
             run = _Run(config, material, connection, spending, directory, display)
-            saved = mend(directory.journal)
+            saved = mend(directory.journal, tell=display.notice)
             try:
                 return await run.play(begun, saved, retry_failed=retry_failed)
             except JournalDamagedError:
                 # Damage that shows only now: what was played so far is safe, go on from there.
-                saved = mend(directory.journal, thorough=True)
+                saved = mend(directory.journal, thorough=True, tell=display.notice)
                 if saved is None:
                     raise
                 return await run.play("run_continued", saved, retry_failed=False)

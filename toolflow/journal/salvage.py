@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +80,15 @@ class Salvage:
         )
 
 
-def mend(path: Path, *, thorough: bool = False) -> Salvage | None:
+def mend(
+    path: Path, *, thorough: bool = False, tell: Callable[[str], None] = lambda _: None
+) -> Salvage | None:
     """Check a journal, and put what can be read of it in its place where it is damaged.
 
     Args:
         path: The journal; the run directory's lock is held.
         thorough: Damage has shown: read everything, however large it is.
+        tell: Told in words that saving begins: it takes 20 s for 150 MB.
 
     Returns:
         What was done; None where nothing is wrong.
@@ -97,7 +100,10 @@ def mend(path: Path, *, thorough: bool = False) -> Salvage | None:
         _take_its_place(path)  # a process died after it had moved the damaged journal aside
     with interruptible():
         damage = find_damage(path, thorough=thorough)
-        return None if damage is None else salvage(path, damage)
+        if damage is None:
+            return None
+        tell(f"The journal is damaged ({damage}). Saving what can be read of it…")
+        return salvage(path, damage)
 
 
 def salvage(path: Path, damage: str) -> Salvage:

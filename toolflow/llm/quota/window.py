@@ -6,12 +6,12 @@ from typing import Final
 
 SLOTS_PER_SECOND: Final = 20
 
-WINDOW: Final = 60.4
+WINDOW: Final = 60.5
 """Seconds that an amount is remembered for at least; 0.05 s more at most.
 
 A server counts arrivals, not departures: what arrives within 60 s left within 60 s and the spread of the
-times that the way took. A spread of up to 0.4 s (jitter, a server that stalls) cannot push a window
-over its limit; the price is 0.7 % of the pace. With 0.2 s a loaded machine was refused now and then.
+times that the way took. A spread of up to 0.5 s (jitter, a server that stalls) cannot push a window
+over its limit; the price is 0.9 % of the pace. With 0.4 s a loaded machine was refused now and then.
 """
 
 _KEPT: Final = round(WINDOW * SLOTS_PER_SECOND) + 1
