@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolflow.llm.providers.rehearsal.arguments import fill
 from toolflow.llm.providers.rehearsal.composing import answer_with, open_goal
+from toolflow.llm.providers.rehearsal.conversation import AssistantSaid, Called, Conversation, UserSaid
 from toolflow.llm.providers.rehearsal.intents import intents
 from toolflow.llm.providers.rehearsal.manners import clauses, with_value
+from toolflow.llm.providers.rehearsal.matching import Part, offer_of
 from toolflow.llm.providers.rehearsal.phrasing import read_fact
 from toolflow.llm.providers.rehearsal.site import MISSING
 from toolflow.llm.providers.rehearsal.spoken import say, slot_for, slot_of, unsay
@@ -140,3 +143,24 @@ def test_intents_come_from_descriptions_and_names(name: str, description: str, i
 )
 def test_a_time_or_a_pointing_word_is_no_place(text: str, name: str) -> None:
     assert read_fact(text, slot_of(name, {"type": "string"}, {})) is MISSING
+
+
+def test_there_is_where_the_talk_was_before_and_not_where_it_goes_next() -> None:
+    offer = offer_of(
+        "list_weather_alerts",
+        "Lists the weather warnings in force.",
+        {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    )
+    here, next_one = "List the weather warnings in force there.", "Also, list those in force in Barcelona."
+    conversation = Conversation(
+        (
+            UserSaid("What is the weather in Nice?"),
+            Called("get_weather", {"city": "Nice"}, {"temperature": 7}),
+            AssistantSaid("7 °C."),
+            UserSaid(f"{here} {next_one}"),
+        ),
+        (offer,),
+    )
+    for text, city in ((here, "Nice"), (next_one, "Barcelona")):
+        arguments, missing = fill(offer, Part(text, offer.name, follows=False), conversation, [])
+        assert (arguments, missing) == ({"city": city}, [])

@@ -15,7 +15,7 @@ from toolflow.llm.providers.rehearsal.phrasing import read_fact
 from toolflow.llm.providers.rehearsal.schema_values import fits
 from toolflow.llm.providers.rehearsal.schemas import as_schema, resolve
 from toolflow.llm.providers.rehearsal.site import MISSING
-from toolflow.llm.providers.rehearsal.spoken import Slot, unsay
+from toolflow.llm.providers.rehearsal.spoken import SITES, Slot, unsay
 from toolflow.llm.providers.rehearsal.words import singular, split_name, stem
 
 FREE: Final = frozenset(
@@ -34,6 +34,7 @@ _BARE: Final = re.compile(
     r"let's go with|let's do|go with)\s+)?(.+?)(?:,? please)?[.!]?(?:\s+thanks?[.!]?)?$",
     re.I | re.S,
 )
+_THERE: Final = re.compile(r"\bthere\b", re.I)
 _ONE: Final = frozenset(("quantity", "people", "small"))
 
 
@@ -92,7 +93,9 @@ def _said(slot: Slot, part: Part, conversation: Conversation) -> Any:
         if value is not MISSING:
             return value
     value = read_fact(part.text, slot)
-    return read_fact(conversation.replies[0], slot) if value is MISSING and conversation.replies else value
+    if value is not MISSING or not conversation.replies or (slot.kind in SITES and _THERE.search(part.text)):
+        return value  # "there" is where the last part of the talk was about, not where the next one is
+    return read_fact(conversation.replies[0], slot)
 
 
 def _bare_answer(reply: str, slot: Slot) -> Any:

@@ -211,13 +211,14 @@ def _text(text: str, slot: Slot) -> Any:
             return _short_day(text) if slot.is_day or slot.type == "any" or slot.kind in _TIMES else MISSING
         # A catalogue may want days written in its own way: digits and separators pass as they are.
         return text if re.fullmatch(r"[\d./-]{6,10}", text) else MISSING
-    if slot.kind in _TIMES or slot.kind in _SITES:  # "at 09:15" says when, and not where
+    if slot.kind in _TIMES or slot.kind in SITES:  # "at 09:15" says when, and not where
         return text if (_CLOCK.fullmatch(text) is not None) == (slot.kind in _TIMES) else MISSING
     return text
 
 
 _TIMES: Final = frozenset(("time", "time_end", "datetime"))
-_SITES: Final = frozenset(("street", "city", "city_from", "city_to", "venue", "place_name", "stop"))
+SITES: Final = frozenset(("street", "city", "city_from", "city_to", "venue", "place_name", "stop"))
+"""Kinds that say where."""
 
 
 def _choice(text: str, choices: Sequence[Any]) -> Any:
