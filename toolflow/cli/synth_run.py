@@ -16,7 +16,7 @@ from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
 from toolflow.cli.telling import progress
 from toolflow.config import RunConfig
-from toolflow.journal.run_directory import RunDirectory
+from toolflow.journal.lock import require_free
 from toolflow.journal.run_record import require_record
 from toolflow.pipeline import Ending
 from toolflow.playing import Result, play_run
@@ -52,8 +52,7 @@ def run_synthesis(
         require_record(output)
     folder = fork or output
     if folder.is_dir() and not dry_run:
-        with RunDirectory(folder):
-            pass  # another process is using it: say so before much is read, and anything asked
+        require_free(folder)  # before much is read, and anything asked
     with nullcontext() if display == "none" else progress() as tell:
         material = read_material(config, tell)
     if dry_run:

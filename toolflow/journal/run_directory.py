@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from toolflow.journal.lines import (
     scan_thrown_out,
     unusable,
 )
+from toolflow.journal.lock import locked
 from toolflow.journal.run_record import (
     InputsReader,
     RunRecord,
@@ -115,7 +115,7 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock()
+            self._open.enter_context(locked(self.path))
         except OSError as error:
             self._open.close()
             raise unusable(self.path, error) from error
@@ -274,34 +274,6 @@ class RunDirectory:
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-    def _lock(self) -> None:
-        try:
-            import fcntl  # noqa: PLC0415  not on every platform
-        except ImportError:
-            return
-        file = self._open.enter_context((self.path / ".lock").open("a+b", buffering=0))
-        try:
-            # The kernel lets go when the process dies, however it dies.
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = (file.read(20) or b"").decode("ascii", "replace").strip()
-            self._open.close()
-            raise RunDirectoryError(
-                f"{self.path} is in use by another process" + (f" (PID {holder})" if holder else ""),
-                hint="Wait for it to end, or choose another folder with -o RUN.",
-            ) from None
-        except OSError as error:
-            self._open.close()
-            raise RunDirectoryError(
-                f"{self.path} cannot be locked: {error.strerror or error}",
-                hint="File systems over a network often cannot be, and a journal is not safe there: choose a "
-                "folder on a local disk with -o RUN.",
-            ) from error
-        with contextlib.suppress(OSError):  # it only helps the reader, and the disk may be full
-            file.truncate(0)
-            file.write(b"%d\n" % os.getpid())
 
 
 def _has_content(path: Path) -> bool:
