@@ -24,7 +24,7 @@ from toolflow.dialogue.message import Message
 from toolflow.journal.calls import MemoryJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
-from toolflow.llm.chat import CallKey, Completion, Request, Sampling
+from toolflow.llm.chat import CallKey, ChatModel, Completion, Request, Sampling
 from toolflow.llm.providers.rehearsal import RehearsalProvider
 from toolflow.pipeline import Bounds, Synthesis
 from toolflow.progress import Progress
@@ -33,6 +33,8 @@ from toolflow.runtime.bus import Bus
 Call = tuple[Request, Completion]
 
 CALLS_PER_DIALOGUE = 20
+ALIVE = 200
+"""Dialogues under way at once."""
 _OWN_DIALOGUES = 40
 _WORDS = 3_000
 _SYSTEM, _TURN = 1_200, 140  # characters
@@ -158,3 +160,30 @@ def prompt_bytes(kind: str) -> float:
         for request, _ in calls
     ]
     return sum(lengths) / len(lengths)
+
+
+async def drive(model: ChatModel, calls: list[list[Call]], rate: float | None) -> None:
+    """Play the dialogues, their calls one after the other; so many calls a second, or as fast as may be."""
+    waiting = iter(calls)
+    began = time.monotonic()
+    sent = 0
+
+    async def play() -> None:
+        nonlocal sent
+        for dialogue in waiting:
+            if isinstance(model, JournalledModel):
+                model.begin(dialogue[0][0].key.dialogue)
+            for request, _ in dialogue:
+                if rate is not None:
+                    pause = began + sent / rate - time.monotonic()
+                    sent += 1
+                    if pause > 0:
+                        await asyncio.sleep(pause)
+                await model.complete(request)
+            if isinstance(model, JournalledModel):
+                model.settle(dialogue[0][0].key.dialogue, "accepted")
+                model.end(dialogue[0][0].key.dialogue)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(ALIVE, len(calls))):
+            group.create_task(play())
