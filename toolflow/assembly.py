@@ -13,7 +13,7 @@ from toolflow.agents.cast import Troupe
 from toolflow.agents.prompts import PromptRole, Prompts
 from toolflow.agents.voice import RoleModel
 from toolflow.catalog.catalogue import Catalogue, canonical_line
-from toolflow.catalog.load import load_catalogue, load_sample
+from toolflow.catalog.load import load_wanted
 from toolflow.config import RunConfig
 from toolflow.errors import UsageError
 from toolflow.folders import cache_folder
@@ -70,7 +70,7 @@ def read_material(config: RunConfig, progress: GraphProgress | None = None) -> M
     prompts = Prompts(config.prompts)
     if config.sampler.kind == "random":
         catalogue, notices = _read_catalogue(config)
-        return Material(catalogue, _uniform_sampler(config, catalogue), None, prompts, tuple(notices))
+        return Material(catalogue, _uniform_sampler(config, catalogue), None, prompts, notices)
     if config.sampler.graph is None:
         catalogue, notices = _read_catalogue(config)
         graph, told = _build_graph(config, catalogue, progress)
@@ -80,26 +80,20 @@ def read_material(config: RunConfig, progress: GraphProgress | None = None) -> M
         graph, notices = _read_graph(config, config.sampler.graph)
         catalogue = Catalogue(graph.tools)
         kept = graph
-    return Material(catalogue, _graph_sampler(config, graph), kept, prompts, tuple(notices))
+    return Material(catalogue, _graph_sampler(config, graph), kept, prompts, notices)
 
 
-def _read_catalogue(config: RunConfig) -> tuple[Catalogue, list[str]]:
-    if not config.tools:
-        catalogue = load_sample()
-        size = len(catalogue.tools)
-        return catalogue, [f"No --tools given: using the {size} tools of the sample catalogue."]
-    report = load_catalogue(config.tools, skip_invalid=config.skip_invalid, limit=config.limit_tools)
-    notices = [f"{len(report.skipped)} wrong catalogue entries were left out."] if report.skipped else []
-    return report.catalogue, notices
+def _read_catalogue(config: RunConfig) -> tuple[Catalogue, tuple[str, ...]]:
+    return load_wanted(config.tools, skip_invalid=config.skip_invalid, limit=config.limit_tools)
 
 
-def _read_graph(config: RunConfig, file: str) -> tuple[ToolGraph, list[str]]:
+def _read_graph(config: RunConfig, file: str) -> tuple[ToolGraph, tuple[str, ...]]:
     """The graph of a file, which must be of the catalogue's tools; without a catalogue its own are used."""
     from toolflow.graph.graph import ToolGraph  # noqa: PLC0415  numpy loads when it is needed
 
     if not config.tools:
         graph = ToolGraph.load(file)
-        return graph, [f"No --tools given: using the {len(graph):,} tools of the graph."]
+        return graph, (f"No --tools given: using the {len(graph):,} tools of the graph.",)
     catalogue, notices = _read_catalogue(config)
     graph = ToolGraph.load(file, catalogue)
     if graph.content_hash != catalogue.content_hash:
@@ -115,7 +109,7 @@ def _read_graph(config: RunConfig, file: str) -> tuple[ToolGraph, list[str]]:
 
 def _build_graph(
     config: RunConfig, catalogue: Catalogue, progress: GraphProgress | None
-) -> tuple[ToolGraph, list[str]]:
+) -> tuple[ToolGraph, tuple[str, ...]]:
     from toolflow.curation.encoders import make_encoder, uncalibrated  # noqa: PLC0415
     from toolflow.graph.cache import cached_graph  # noqa: PLC0415
 
@@ -123,7 +117,7 @@ def _build_graph(
     encoder = make_encoder(settings.encoder, os.environ, access_of(config))
     guessed = uncalibrated(settings.encoder, encoder) if settings.threshold is None else None
     graph = cached_graph(catalogue, encoder, cache_folder(), threshold=settings.threshold, progress=progress)
-    return graph, [] if guessed is None else [f"{guessed[0].upper()}{guessed[1:]}"]
+    return graph, () if guessed is None else (guessed,)
 
 
 def _graph_sampler(config: RunConfig, graph: ToolGraph) -> Sampler:

@@ -89,10 +89,34 @@ def load_catalogue(
     )
 
 
-def load_sample() -> Catalogue:
-    """The sample catalogue that ships with the package."""
+def load_sample(limit: int | None = None) -> Catalogue:
+    """The sample catalogue that ships with the package, or its first ``limit`` tools."""
     with resources.as_file(resources.files("toolflow.catalog") / "data" / "sample.jsonl") as path:
-        return load_catalogue([path]).catalogue
+        return load_catalogue([path], limit=limit).catalogue
+
+
+def load_wanted(
+    paths: Sequence[Path | str], *, skip_invalid: bool = False, limit: int | None = None
+) -> tuple[Catalogue, tuple[str, ...]]:
+    """The catalogues that are named, or the sample where none is.
+
+    Args:
+        paths: As :func:`load_catalogue` takes them.
+        skip_invalid: Likewise.
+        limit: Likewise; of the sample, too.
+
+    Returns:
+        The catalogue, and what the user should know of it, a sentence each.
+
+    Raises:
+        CatalogueError: As :func:`load_catalogue` does.
+    """
+    if not paths:
+        sample = load_sample(limit)
+        return sample, (f"No --tools given: using {len(sample):,} tools of the sample catalogue.",)
+    report = load_catalogue(paths, skip_invalid=skip_invalid, limit=limit)
+    left_out = (f"{len(report.skipped):,} wrong catalogue entries were left out.",) if report.skipped else ()
+    return report.catalogue, left_out
 
 
 def _read(source: Source, intake: Intake) -> bool:

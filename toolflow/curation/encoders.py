@@ -58,7 +58,7 @@ def uncalibrated(name: str | None, encoder: Encoder) -> str | None:
     if name is None or name == WORDLLAMA or (name.startswith(_SENTENCE) and name.endswith(_MINILM)):
         return None
     return (
-        f"no threshold was measured for {encoder.name}: {encoder.threshold:g} is a guess. Measure one on "
+        f"No threshold was measured for {encoder.name}: {encoder.threshold:g} is a guess. Measure one on "
         "known links with toolflow graph score --gold FILE --calibrate, and give it as --threshold."
     )
 

@@ -79,7 +79,7 @@ async def connect(
         UsageError: No model is named where one must be, or an extra is missing.
         LLMError: The endpoint does not answer, or refuses.
     """
-    names = set(config.model_names())
+    names = {*config.model_names(), *config.fallback_models}
     there = speaks_there(environment, config.model_names())
     told = config.api is not None or config.api_key_env is not None
     named = bool(config.endpoints) or told or there is not None
@@ -92,6 +92,12 @@ async def connect(
 
         path = resolve_model(config.model)
         if path is not None:
+            if others := names - {config.model}:
+                raise UsageError(
+                    f"{config.model} runs on this machine and answers for itself alone, not for "
+                    f"{', '.join(sorted(others))}",
+                    hint="Leave the other models out, or give --base-url of a server that has them all.",
+                )
             async with _embedded(config, config.model, path) as connection:
                 yield connection
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from toolflow.config import load_config
 from toolflow.dialogue.message import Message
+from toolflow.errors import UsageError
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.llm.connect import Connection, connect
 from toolflow.llm.providers.anthropic import AnthropicProvider
@@ -62,3 +64,26 @@ def test_unchecked_certificates_are_a_loud_notice(insecure: bool) -> None:
         lambda there: there.notices,
     )
     assert any(notice.startswith("WARNING: certificates are not checked") for notice in notices) == insecure
+
+
+def refused(flags: dict[str, Any]) -> UsageError:
+    async def play() -> None:
+        async with connect(load_config(None, flags), {}):
+            pytest.fail("there is no way to all of its models")
+
+    with pytest.raises(UsageError) as caught:
+        asyncio.run(play())
+    return caught.value
+
+
+@pytest.mark.parametrize("model", [None, "rehearsal"])
+def test_a_fallback_model_needs_an_endpoint_as_any_other_does(model: str | None) -> None:
+    error = refused({"model": model, "fallback_models": ["gpt-4.1"]})
+    assert error.message == "no endpoint is configured for gpt-4.1"
+
+
+@pytest.mark.parametrize("others", [{"fallback_models": ["m"]}, {"roles": {"user": {"model": "m"}}}])
+def test_a_model_of_this_machine_does_not_answer_for_others(others: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "little.gguf").write_bytes(b"GGUF")
+    error = refused({"model": str(tmp_path / "little.gguf")} | others)
+    assert error.message.endswith("answers for itself alone, not for m")

@@ -70,14 +70,12 @@ class Catalogues:
         Raises:
             CatalogueError: A catalogue cannot be read.
         """
-        from toolflow.catalog.load import load_catalogue, load_sample
+        from toolflow.catalog.load import load_wanted
         from toolflow.cli.telling import note
 
-        if not self.tools:
-            sample_tools = load_sample().tools[: self.limit_tools]
-            note(f"no --tools given: using the {len(sample_tools):,} tools of the sample catalogue")
-            return sample_tools
-        report = load_catalogue(self.tools, skip_invalid=self.skip_invalid, limit=self.limit_tools)
-        if report.skipped:
-            note(f"{len(report.skipped):,} wrong catalogue entries were left out")
-        return report.catalogue.tools
+        catalogue, notices = load_wanted(
+            self.tools or (), skip_invalid=self.skip_invalid, limit=self.limit_tools
+        )
+        for notice in notices:
+            note(notice)
+        return catalogue.tools

@@ -164,7 +164,7 @@ def with_candidates(graph: ToolGraph, encoder: Encoder) -> ToolGraph:
     from toolflow.graph import graph as tool_graph
 
     if graph.lacks_candidates and not graph.was_built_with(encoder):
-        note(f"pairs beyond the links need the encoder {graph.encoder}: give --tools and --encoder for them")
+        note(f"Pairs beyond the links need the encoder {graph.encoder}: give --tools and --encoder for them.")
         return graph
     with progress() as tell:
         return tool_graph.with_candidates(graph, encoder, tell)

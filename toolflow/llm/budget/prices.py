@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from toolflow.config import yaml_problem
+from toolflow.config.loading import yaml_problem
 from toolflow.errors import UsageError
 from toolflow.llm.chat import Usage
 

@@ -1,4 +1,4 @@
-"""What a configuration says of sampling reaches the sampler, and what it cannot mean is refused."""
+"""What a configuration says of tools and sampling is what a run draws, and what it cannot mean is refused."""
 
 from __future__ import annotations
 
@@ -50,3 +50,9 @@ def test_random_sets_have_distractors_too() -> None:
 def test_what_cannot_be_meant_is_refused(sampler: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         load_config(None, {"sampler": sampler})
+
+
+def test_a_limit_holds_for_the_sample_catalogue_too() -> None:
+    material = read_material(load_config(None, {"limit_tools": 5}))
+    assert len(material.catalogue) == 5
+    assert any("5 tools of the sample catalogue" in notice for notice in material.notices)
