@@ -201,13 +201,13 @@ def test_replay_prints_every_step_and_the_exact_prompts(command: Command, run: P
     calls = json.loads(command("explain", run, accepted["id"], "--json").stdout)["calls"]
     assert sum(" call " in line and "LLM tokens" in line for line in shown.splitlines()) == len(calls)
     assert "DialogueEnded" in shown.splitlines()[-2]
-    told = " ".join(command("replay", run, accepted["id"], "--prompts").stdout.split())
+    told = command("replay", run, accepted["id"], "--prompts").stdout
     template = (run / "inputs" / "user.j2").read_text()
-    sentence = next(line for line in template.splitlines() if len(line) > 60 and "{" not in line)
-    assert " ".join(sentence.split()) in told
+    assert max(map(len, told.splitlines())) > 400  # no line of theirs is broken
+    assert next(line for line in template.splitlines() if len(line) > 60 and "{" not in line) in told
     for message in accepted["messages"]:
-        if message["role"] == "assistant" and message["content"]:
-            assert " ".join(message["content"].split()) in told
+        if message["role"] == "assistant":
+            assert message["content"] or "" in told
 
 
 def test_replay_waits_for_keys_on_a_terminal(run: Path) -> None:

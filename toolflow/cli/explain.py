@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.output import AsJson, open_console, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.runs import DialogueName, RunFolder
 
@@ -24,8 +24,6 @@ def explain(
     """
     import asyncio
 
-    from rich.console import Console
-
     from toolflow.rework.explanation import explain as explain_dialogue
     from toolflow.rework.explanation import find_index
     from toolflow.rework.replay import Rework
@@ -36,4 +34,4 @@ def explain(
     if as_json:
         print_json(document)
     else:
-        Console().print(render_explanation(document))
+        open_console().print(render_explanation(document))

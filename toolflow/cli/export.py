@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolflow.cli.options.output import AsJson, print_json
+from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.runs import RunFolder
 
@@ -38,6 +38,7 @@ def export(
     """
     from toolflow.export.openai import export as write
 
+    check_output(output)
     count = write(run, format_name.value, output)
     if as_json:
         print_json({"format": format_name.value, "dialogues": count, "output": str(output)})

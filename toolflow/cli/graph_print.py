@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from toolflow.catalog.tool import Tool
+from toolflow.cli.options.output import open_console
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Link, ToolSet
 from toolflow.graph.scoring import Gold, Kept, Score
 from toolflow.text import one_line
-
-_PIPED_WIDTH = 240
 
 
 def facts(graph: ToolGraph) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def print_calibrated(graph: ToolGraph, weight: Kept, threshold: float | None) ->
 
 def print_links(tool: Tool, links: Sequence[Link], *, most: int) -> None:
     """A tool's links, at most ``most`` of each kind and direction."""
-    console = _console()
+    console = open_console()
     console.print(Text.assemble((_shown(tool.name), "bold"), "  ", _shown(tool.description)))
     flows = [link for link in links if link.kind == "return-parameter"]
     shared = [link for link in links if link.kind == "parameter-parameter"]
@@ -105,7 +103,7 @@ def print_links(tool: Tool, links: Sequence[Link], *, most: int) -> None:
 
 def print_tool_set(index: int, tool_set: ToolSet) -> None:
     """One drawn tool set and its links."""
-    console = _console()
+    console = open_console()
     names = ", ".join(_shown(tool.name) for tool in tool_set.tools)
     shape = f"  ({tool_set.shape})" if tool_set.shape is not None else ""
     console.print(Text.assemble((f"{index + 1}. {names}", "bold"), shape), soft_wrap=True)
@@ -119,13 +117,6 @@ def print_tool_set(index: int, tool_set: ToolSet) -> None:
     if tool_set.distractors:
         names = ", ".join(_shown(tool.name) for tool in tool_set.distractors)
         console.print(Text(f"   beside it: {names}"), soft_wrap=True)
-
-
-def _console() -> Console:
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH  # whoever greps wants whole lines
-    return console
 
 
 def _shown(text: str) -> str:

@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from toolflow.cli.options.output import open_console
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.runs import DialogueName, RunFolder
 
@@ -43,7 +45,6 @@ def replay(
     """
     import asyncio
 
-    from rich.console import Console
     from rich.text import Text
 
     from toolflow.journal.bodies import JournalledCall
@@ -54,23 +55,25 @@ def replay(
 
     with Rework(run) as rework:
         steps, end = asyncio.run(read_steps(rework, find_index(rework, dialogue)))
-    console = Console()
+    console = open_console()
+    # What is kept or piped stays as it was written; a terminal is for reading.
+    show = partial(console.print, soft_wrap=not console.is_terminal)
     waiting = not show_all and console.is_terminal and sys.stdin.isatty()
     last: JournalledCall | None = None
     with _keys_at_once() if waiting else nullcontext():
         for number, step in enumerate(steps, 1):
-            console.print(render_step(step, number, len(steps)))
+            show(render_step(step, number, len(steps)))
             if isinstance(step, JournalledCall):
                 last = step
                 if prompts:
-                    console.print(render_exchange(step))
+                    show(render_exchange(step))
             if waiting and number < len(steps):
                 wanted = _ask(console, last)
                 if wanted == "end":
                     return
                 waiting = wanted == "next"
     if end:
-        console.print(Text(f"It goes no further: {printable(end)}", "yellow"))
+        show(Text(f"It goes no further: {printable(end)}", "yellow"))
 
 
 def _ask(console: Console, last: JournalledCall | None) -> Literal["next", "all", "end"]:

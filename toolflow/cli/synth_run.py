@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -97,24 +98,25 @@ def _report(result: Result, output: Path, console: Console) -> None:
     """The end of a run in a few lines, on stderr beside the display."""
     counts, calls = result.summary["dialogues"], result.summary["calls"]
     tokens = result.summary["tokens"]
-    console.print(
+    tell = partial(console.print, soft_wrap=True)
+    tell(
         Text(
-            f"{counts['accepted']} of {counts['target']} dialogues accepted, {counts['rejected']} rejected, "
-            f"{counts['failed']} failed; {calls['completed']} calls, "
-            f"{tokens['prompt'] + tokens['completion']} LLM tokens, {result.summary['wall_s']:.1f} s."
+            f"{counts['accepted']:,} of {counts['target']:,} dialogues accepted, "
+            f"{counts['rejected']:,} rejected, {counts['failed']:,} failed; {calls['completed']:,} calls, "
+            f"{tokens['prompt'] + tokens['completion']:,} LLM tokens, {result.summary['wall_s']:.1f} s."
         )
     )
     for reason, count in result.summary["reasons"].items():
-        console.print(Text(f"  {count} × {one_line(reason, 60)}"))
+        tell(Text(f"  {count:,} × {one_line(reason, 60)}"))
     if counts["failed"]:
-        console.print("With --retry-failed the same command tries the failed ones again.")
-    console.print(Text(f"Data set: {output / 'dialogues.jsonl'}"), soft_wrap=True)
+        tell("With --retry-failed the same command tries the failed ones again.")
+    tell(Text(f"Data set: {output / 'dialogues.jsonl'}"))
     if result.ending == "interrupted":
-        console.print("Stopped. The same command continues the run.")
+        tell("Stopped. The same command continues the run.")
     elif result.ending == "budget_spent":
-        console.print("The budget is spent before the target is met. A larger one continues the run.")
+        tell("The budget is spent before the target is met. A larger one continues the run.")
     elif result.ending == "candidate_ceiling":
-        console.print(
+        tell(
             "The candidates are used up before the target is met. rejected.jsonl tells why each was thrown "
             "out; raise --max-candidates to go on."
         )

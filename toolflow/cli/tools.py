@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
-from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, open_console, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _REFUSALS_SHOWN = 20
 _TOOLS_SHOWN = 100
 _EXAMPLES_SHOWN = 3
-_PIPED_WIDTH = 240
 
 app = typer.Typer(help="Read, list and check tool catalogues.", no_args_is_help=True)
 
@@ -258,15 +257,12 @@ def _many(count: int, noun: str) -> str:
 
 
 def _print_table(tools: Iterable[Tool]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from toolflow.text import one_line
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH  # whoever greps wants whole names
+    console = open_console()
     table = Table(box=None, header_style="bold", expand=True, pad_edge=False)
     table.add_column("name", no_wrap=True, max_width=max(console.width // 3, 20))
     table.add_column("category", no_wrap=True, max_width=max(console.width // 8, 10))

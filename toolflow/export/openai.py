@@ -10,6 +10,7 @@ import msgspec
 
 from toolflow.errors import RunDirectoryError, UsageError
 from toolflow.journal.lines import encode_line, replace_file, scan_accepted
+from toolflow.journal.run_record import require_record
 
 Line = dict[str, Any]
 
@@ -33,14 +34,19 @@ def export(run: Path, format_name: str, output: Path) -> int:
 
     Raises:
         UsageError: The format is unknown.
-        RunDirectoryError: The folder holds no run, a line cannot be read, or the output cannot be written.
+        RunDirectoryError: The folder holds no run, or one without an accepted dialogue; a line cannot be
+            read; or the output cannot be written.
     """
     convert = FORMATS.get(format_name)
     if convert is None:
         raise UsageError(f"unknown format {format_name!r}", hint=f"Formats: {', '.join(FORMATS)}.")
     source = run / "dialogues.jsonl"
     if not source.exists():
-        raise RunDirectoryError(f"{run} holds no run: dialogues.jsonl is missing")
+        require_record(run)
+        raise RunDirectoryError(
+            f"{run}: no dialogue of this run is accepted yet",
+            hint="The toolflow synth command that began the run goes on with it.",
+        )
     scan = scan_accepted(source)
     wrong = scan.damaged[: len(scan.damaged) - scan.torn]
     if wrong:

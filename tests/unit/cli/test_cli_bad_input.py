@@ -95,6 +95,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_done(
     tools = tmp_path / "tools.jsonl"
     run("tools", "import", "-o", tools, *sample(tmp_path))
     output = tmp_path / place
+    (tmp_path / "dialogues.jsonl").touch()
     for command in (
         ("graph", "build", "--tools", tools),
         ("graph", "check-links", graph, "--force"),
@@ -102,6 +103,7 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_done(
         ("tools", "import", tools),
         ("graph", "plot", "--seed", 1),
         ("graph", "export", graph),
+        ("export", tmp_path),
     ):
         error = fail(ToolFlowError, *command, "-o", output)
         reason = "it is a folder" if place == "folder" else f"there is no folder {tmp_path / 'gone'}"

@@ -9,6 +9,7 @@ import pytest
 
 from toolflow.errors import RunDirectoryError, UsageError
 from toolflow.export.openai import export
+from toolflow.journal.run_directory import RunDirectory
 
 
 def write_run(folder: Path, indices: list[int], tail: str = "") -> Path:
@@ -50,14 +51,22 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [0])
     with pytest.raises(UsageError, match="unknown format 'csv'"):
         export(run, "csv", tmp_path / "out")
-    with pytest.raises(RunDirectoryError, match="holds no run"):
+    with pytest.raises(RunDirectoryError, match="holds no run") as nowhere:
         export(tmp_path, "openai", tmp_path / "out")
+    assert "toolflow synth -o" in str(nowhere.value.hint)
     with pytest.raises(RunDirectoryError, match="missing/out") as missing:
         export(run, "openai", tmp_path / "missing" / "out")
     assert "folder" in str(missing.value.hint)
     (run / "dialogues.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(RunDirectoryError, match=r"dialogues\.jsonl:1: not a dialogue"):
         export(run, "openai", tmp_path / "out")
+
+
+def test_a_run_that_has_accepted_nothing_is_told_from_no_run(tmp_path: Path) -> None:
+    with RunDirectory(tmp_path) as begun:
+        begun.claim({}, {})
+    with pytest.raises(RunDirectoryError, match="no dialogue of this run is accepted yet"):
+        export(tmp_path, "openai", tmp_path / "out")
 
 
 def test_doubled_and_garbled_lines_are_named(tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from toolflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPED_WIDTH: Final = 240
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 ShowAll = Annotated[bool, typer.Option("--all", help="Print all of it, however long it gets.")]
@@ -37,3 +42,13 @@ def print_json(value: Any) -> None:
     from toolflow.catalog.tool import encode_json
 
     typer.echo(encode_json(value))
+
+
+def open_console() -> Console:
+    """Standard output; wide where it is no terminal, for whoever greps wants whole lines."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
