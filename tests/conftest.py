@@ -20,9 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the user's cache of graphs and embeddings."""
+def own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test asks the user's endpoints, or reads or fills the user's cache of graphs and embeddings."""
     with pytest.MonkeyPatch.context() as patch:
+        for owner in ("OPENAI", "ANTHROPIC"):
+            patch.delenv(f"{owner}_API_KEY", raising=False)
+            patch.delenv(f"{owner}_BASE_URL", raising=False)
         patch.setenv("TOOLFLOW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

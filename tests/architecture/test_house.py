@@ -41,11 +41,6 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     assert held == expected
 
 
-def test_the_wheel_ships_no_top_level_agents(wheel: zipfile.ZipFile) -> None:
-    tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"toolflow"}
-
-
 def test_starting_up_imports_nothing_heavy() -> None:
     heavy = ("aiohttp", "httpx", "jinja2", "networkx", "numpy", "pydantic", "wordllama", "yaml")
     code = f"import sys, toolflow.cli; print([name for name in {heavy!r} if name in sys.modules])"

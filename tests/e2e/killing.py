@@ -6,98 +6,15 @@ calls paid twice.
 
 from __future__ import annotations
 
-import json
 import random
-import re
 import signal
-import sqlite3
 import subprocess
 import time
-import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tests.e2e.conftest import Command
-
-Start = Callable[..., "subprocess.Popen[str]"]
-LOOK_EVERY = 0.004  # seconds between two looks at a process
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A rehearsal provider of its own, so that its counters belong to one run alone."""
-
-    url: str
-
-    def counters(self) -> dict[str, Any]:
-        address = self.url.rsplit("/v1", 1)[0] + "/rehearsal/counters"
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=20) as answer:
-            counted: dict[str, Any] = json.loads(answer.read())
-            return counted
-
-    def count(self, name: str) -> int:
-        return int(self.counters()[name])
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One synth command, to be given again and again."""
-
-    folder: Path
-    dialogues: int
-    server: Server
-    concurrency: int = 8
-
-    @property
-    def arguments(self) -> tuple[object, ...]:
-        return (
-            *("synth", "-n", self.dialogues, "-o", self.folder, "--display", "none"),
-            *("--model", "rehearsal", "--base-url", self.server.url, "--tool-calls", "native"),
-            *("--max-concurrency", self.concurrency),
-        )
-
-    def size(self) -> int:
-        """Of dialogues.jsonl."""
-        try:
-            return (self.folder / "dialogues.jsonl").stat().st_size
-        except FileNotFoundError:
-            return 0
-
-    def line_count(self) -> int:
-        """Of dialogues.jsonl."""
-        file = self.folder / "dialogues.jsonl"
-        return file.read_bytes().count(b"\n") if file.exists() else 0
-
-    def journalled(self) -> int:
-        """Calls in the journal."""
-        try:
-            with closing(
-                sqlite3.connect(f"file:{self.folder / 'journal.sqlite'}?mode=ro", uri=True)
-            ) as journal:
-                return int(journal.execute("SELECT count(*) FROM calls").fetchone()[0])
-        except sqlite3.OperationalError:  # it was killed before it made one
-            return 0
-
-    def is_summed_up(self) -> bool:
-        """Whether summary.json knows all dialogues."""
-        try:
-            summary = json.loads((self.folder / "summary.json").read_text())
-        except FileNotFoundError:
-            return False
-        return bool(summary["dialogues"]["accepted"] == self.dialogues)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A run that nothing happened to."""
-
-    exported: bytes
-    calls: int
-    size: int
-    """Of dialogues.jsonl, whatever the order of its lines."""
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import Reference, Run, assert_each_index_once, exported, finish, until
 
 
 @dataclass(slots=True)
@@ -124,7 +41,7 @@ class Killed:
 
     def count(self, kind: str, run: Run, size: int) -> None:
         """Take down a kill; the process is gone."""
-        counters = settled(run.server)
+        counters = run.server.settled()
         requests, completed = int(counters["requests"]), int(counters["completed"])
         # What was lost at earlier kills was sent again, and stays as the difference.
         served = requests - completed - self.served
@@ -134,34 +51,14 @@ class Killed:
         self.served += served
         self.answered += answered
         self.most = max(self.most, served + answered)
-        self.in_final_write += run.size() == size and not run.is_summed_up()
+        self.in_final_write += run.size() == size and not is_summed_up(run)
         self.kinds.append(kind)
 
 
-def settled(server: Server) -> dict[str, Any]:
-    """The counters once the server has noticed that its clients are gone."""
-    end = time.monotonic() + 20
-    while True:
-        counters = server.counters()
-        if not counters["in_flight"]:
-            return counters
-        assert time.monotonic() < end, "the server still works for somebody"
-        time.sleep(LOOK_EVERY)
-
-
-def serve(start: Start, latency: float) -> Server:
-    process = start("provider", "--port", 0, "--latency", latency)
-    assert process.stdout is not None
-    url = re.search(r"http://\S+", process.stdout.readline())
-    assert url is not None
-    return Server(url[0])
-
-
-def exported(command: Command, folder: Path) -> bytes:
-    file = folder.with_name(folder.name + ".exported.jsonl")
-    done = command("export", folder, "-o", file)
-    assert done.returncode == 0, done.stderr
-    return file.read_bytes()
+def is_summed_up(run: Run) -> bool:
+    """Whether summary.json knows all dialogues."""
+    summary = run.summary()
+    return bool(summary) and bool(summary["dialogues"]["accepted"] == run.dialogues)
 
 
 def holds_journal(process: subprocess.Popen[str]) -> bool:
@@ -171,21 +68,6 @@ def holds_journal(process: subprocess.Popen[str]) -> bool:
         return any(entry.readlink().name == "journal.sqlite" for entry in folder.iterdir())
     except OSError:
         return False
-
-
-def until(
-    process: subprocess.Popen[str],
-    condition: Callable[[], bool],
-    seconds: float = 90,
-) -> bool:
-    """Wait for a condition; False when the process has ended first."""
-    end = time.monotonic() + seconds
-    while process.poll() is None:
-        if condition():
-            return True
-        assert time.monotonic() < end, "the run came to a halt"
-        time.sleep(LOOK_EVERY)
-    return False
 
 
 def kill_all_along(
@@ -254,7 +136,7 @@ def stop_in_final_write(process: subprocess.Popen[str], run: Run, size: int, dra
     while process.poll() is None:
         process.send_signal(signal.SIGSTOP)
         if run.size() == size:
-            if steps == 0 or run.is_summed_up():
+            if steps == 0 or is_summed_up(run):
                 return
             steps -= 1
         process.send_signal(signal.SIGCONT)
@@ -273,19 +155,6 @@ def assert_nothing_was_lost_or_paid_for_nothing(
     assert counters["requests"] - reference.calls <= killed.in_flight
     assert run.journalled() == reference.calls
     # Those of killed processes are among them.
-    calls = json.loads((run.folder / "summary.json").read_text())["calls"]
+    calls = run.summary()["calls"]
     assert calls["completed"] == reference.calls
     assert reference.calls <= calls["attempts"] <= counters["requests"]
-
-
-def finish(start: Start, run: Run) -> None:
-    process = start(*run.arguments)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-
-
-def assert_each_index_once(folder: Path, dialogues: int) -> None:
-    ids: Sequence[str] = [
-        json.loads(line)["id"] for line in (folder / "dialogues.jsonl").read_text("utf-8").splitlines()
-    ]
-    assert len(ids) == len(set(ids)) == dialogues

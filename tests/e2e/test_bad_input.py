@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command
 from tests.e2e.validation import lines
 
 TOOL = {"name": "get_weather", "description": "Weather.", "parameters": {"type": "object", "properties": {}}}

@@ -11,70 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
-from tests.e2e.killing import (
-    Run,
-    Start,
-    assert_each_index_once,
-    exported,
-    finish,
-    serve,
-    until,
-)
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import FEW, Reference, Run, assert_each_index_once, exported, finish
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.schema import PAGE_BYTES
 
-DIALOGUES = 12
 FRAME = PAGE_BYTES + 24  # a page of the log with its header
 LOG_HEADER = 32
 
 
 @pytest.fixture(scope="module")
-def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def reference(uninterrupted: Callable[[int], Reference]) -> bytes:
     """The exported file of a run that nothing happened to."""
-    folder = tmp_path_factory.mktemp("reference") / "run"
-    done = command("synth", "-n", DIALOGUES, "-o", folder, "--display", "none")
-    assert done.returncode == 0, done.stderr
-    return exported(command, folder)
-
-
-@pytest.fixture(scope="module")
-def killed(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that was killed in the middle; to be copied, not continued."""
-    run = Run(tmp_path_factory.mktemp("killed") / "run", DIALOGUES, serve(start, 0.01))
-    process = start(*run.arguments)
-    assert until(process, lambda: run.line_count() >= 4)
-    process.kill()
-    process.wait(20)
-    assert (run.folder / "journal.sqlite-wal").stat().st_size > 10 * FRAME
-    return run
-
-
-def copied(killed: Run, folder: Path) -> Run:
-    shutil.copytree(killed.folder, folder)
-    return Run(folder, DIALOGUES, killed.server)
-
-
-def continued(start: Start, run: Run) -> str:
-    """Continue the run to its end; what it said."""
-    process = start(*run.arguments)
-    said, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-    return said + errors
+    return uninterrupted(FEW).exported
 
 
 def cut_and_compare(
     command: Command, start: Start, killed: Run, folder: Path, kept: int, reference: bytes
 ) -> None:
-    run = copied(killed, folder)
+    run = killed.copied(folder)
     with (run.folder / "journal.sqlite-wal").open("r+b") as log:
         log.truncate(kept)
     finish(start, run)
     assert exported(command, run.folder) == reference, kept
-    assert_each_index_once(run.folder, DIALOGUES)
+    assert_each_index_once(run.folder, FEW)
     with JournalReader(run.folder / "journal.sqlite") as journal:
-        assert journal.count_states()["accepted"] == DIALOGUES
+        assert journal.count_states()["accepted"] == FEW
         assert "alive" not in journal.count_states()
 
 
@@ -144,18 +106,18 @@ def test_a_damaged_journal_is_salvaged_and_the_run_goes_on(
     reference: bytes,
     spoil: Callable[[Path], None],
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     path = run.folder / "journal.sqlite"
     with JournalReader(path) as journal:
         before = journal.totals().all.calls
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all into the file that is to be spoiled
     spoil(path)
-    said = continued(start, run)
+    said = finish(start, run)
     assert said.index("Saving what can be read") < said.index("The journal was damaged")
     assert "calls were saved" in said
     assert exported(command, run.folder) == reference
-    assert_each_index_once(run.folder, DIALOGUES)
+    assert_each_index_once(run.folder, FEW)
     assert (run.folder / "journal.sqlite.damaged-1").exists()
     with JournalReader(path) as journal:
         (event,) = [event for event in journal.events() if event.kind == "journal_salvaged"]
@@ -166,9 +128,9 @@ def test_a_damaged_journal_is_salvaged_and_the_run_goes_on(
 def test_a_deleted_log_and_index(
     command: Command, start: Start, killed: Run, tmp_path: Path, reference: bytes
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     for suffix in ("-wal", "-shm"):
         Path(f"{run.folder / 'journal.sqlite'}{suffix}").unlink()
-    continued(start, run)
+    finish(start, run)
     assert exported(command, run.folder) == reference
-    assert_each_index_once(run.folder, DIALOGUES)
+    assert_each_index_once(run.folder, FEW)

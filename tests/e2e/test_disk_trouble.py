@@ -1,18 +1,17 @@
-"""Disks that are full, folders that cannot be written, and two commands on one run."""
+"""Disks that are full, and folders that cannot be written."""
 
 from __future__ import annotations
 
 import os
 import resource
-import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
-from tests.e2e.killing import Run, Start, assert_each_index_once, exported, finish, serve, until
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import Reference, Run, assert_each_index_once, exported, finish, serve
 
 DIALOGUES = 20
 FAILURE = 1
@@ -20,11 +19,9 @@ USAGE = 2
 
 
 @pytest.fixture(scope="module")
-def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder = tmp_path_factory.mktemp("reference") / "run"
-    done = command("synth", "-n", DIALOGUES, "-o", folder, "--display", "none")
-    assert done.returncode == 0, done.stderr
-    return exported(command, folder)
+def reference(uninterrupted: Callable[[int], Reference]) -> bytes:
+    """The exported file of a run that nothing happened to."""
+    return uninterrupted(DIALOGUES).exported
 
 
 @pytest.mark.parametrize("most", [30_000, pytest.param(150_000, marks=pytest.mark.slow)])
@@ -32,7 +29,7 @@ def test_files_that_cannot_grow(
     command: Command, start: Start, tmp_path: Path, reference: bytes, most: int
 ) -> None:
     """Python ignores SIGXFSZ, so that a write beyond the limit fails as on a full disk, with EFBIG."""
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.0))
+    run = Run(tmp_path / "run", DIALOGUES, serve(start))
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
@@ -68,7 +65,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(command: Command, start: Start, small_disk: Path, reference: bytes) -> None:
-    run = Run(small_disk / "run", DIALOGUES, serve(start, 0.0))
+    run = Run(small_disk / "run", DIALOGUES, serve(start))
     process = start(*run.arguments)
     _, said = process.communicate(timeout=60)
     assert process.returncode in {FAILURE, USAGE}, said
@@ -86,20 +83,3 @@ def test_a_read_only_folder(command: Command, tmp_path: Path) -> None:
     assert done.returncode in {FAILURE, USAGE}
     assert "Traceback" not in done.stderr
     assert str(folder) in done.stderr.replace("\n", "")
-
-
-def test_a_second_command_on_the_same_run_is_refused(command: Command, start: Start, tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", 500, serve(start, 0.05))
-    process = start(*run.arguments)
-    assert until(process, lambda: run.server.count("completed") > 10)
-    second = command(*run.arguments)
-    assert second.returncode == USAGE
-    assert "Traceback" not in second.stderr
-    assert "another" in second.stderr.lower()
-    process.send_signal(signal.SIGKILL)
-    process.wait(20)
-    # A dead process holds no lock.
-    third = start(*run.arguments)
-    before = run.server.count("completed")
-    assert until(third, lambda: run.server.count("completed") > before)
-    third.kill()

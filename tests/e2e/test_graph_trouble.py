@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command
 from tests.unit.curation.embedding_server import EmbeddingServer, good
 
 

@@ -6,13 +6,11 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.conftest import Command, environment
+from tests.e2e.commands import Command, Start, environment
+from tests.e2e.runs import until
 from tests.e2e.validation import lines
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def test_ctrl_c_while_modules_load(tmp_path: Path) -> None:
@@ -39,8 +37,7 @@ def test_ctrl_c_while_the_rehearsal_model_evolves_tools(
     assert process.stderr is not None
     process.stderr.readline()  # the notice that the rehearsal model answers
     unfinished = tmp_path / "out.jsonl.part"
-    while not unfinished.exists():
-        assert process.poll() is None
+    assert until(process, unfinished.exists)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told

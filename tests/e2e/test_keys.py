@@ -10,12 +10,11 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.conftest import COMMAND, environment
+from tests.e2e.commands import COMMAND, Start, environment
+from tests.e2e.runs import serve
 
-Start = Callable[..., "subprocess.Popen[str]"]
 SECONDS = 60
 
 
@@ -67,11 +66,20 @@ class Terminal:
 
 
 def test_keys_change_the_limit_pause_and_stop(start: Start, tmp_path: Path) -> None:
-    server = start("provider", "--port", 0, "--latency", 0.1)
-    assert server.stdout is not None
-    url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
+    server = serve(start, "--latency", 0.1)
     terminal = Terminal(
-        *("synth", "--base-url", url, "-n", 500, "-o", tmp_path / "run", "--max-concurrency", 8, "--stream")
+        *(
+            "synth",
+            "--base-url",
+            server.url,
+            "-n",
+            500,
+            "-o",
+            tmp_path / "run",
+            "--max-concurrency",
+            8,
+            "--stream",
+        )
     )
     try:
         terminal.wait_for("q stop")

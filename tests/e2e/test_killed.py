@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import shutil
 import signal
 import termios
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
-from tests.e2e.killing import (
-    Reference,
-    Run,
-    Start,
-    assert_each_index_once,
-    assert_nothing_was_lost_or_paid_for_nothing,
-    exported,
-    finish,
-    kill_all_along,
-    serve,
-    until,
-)
+from tests.e2e.commands import Command, Start
+from tests.e2e.killing import assert_nothing_was_lost_or_paid_for_nothing, kill_all_along
+from tests.e2e.runs import Reference, Run, exported, finish, serve, until
 
 DIALOGUES = 60
 
 
-def uninterrupted(command: Command, folder: Path, dialogues: int) -> Reference:
-    done = command("synth", "-n", dialogues, "-o", folder, "--display", "none")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((folder / "summary.json").read_text())
-    size = (folder / "dialogues.jsonl").stat().st_size
-    return Reference(exported(command, folder), int(summary["calls"]["completed"]), size)
-
-
 @pytest.fixture(scope="module")
-def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return uninterrupted(command, tmp_path_factory.mktemp("reference") / "run", DIALOGUES)
+def reference(uninterrupted: Callable[[int], Reference]) -> Reference:
+    return uninterrupted(DIALOGUES)
 
 
+@pytest.mark.timeout(300)
 def test_kills_change_nothing(command: Command, start: Start, tmp_path: Path, reference: Reference) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
+    run = Run(tmp_path / "run", DIALOGUES, serve(start, "--latency", 0.02))
     killed = kill_all_along(start, run, reference, instant=2, early=2, midway=4, last=2, seed=1)
     assert len(killed.kinds) >= 8
     assert killed.kinds.count("midway") == 4
@@ -55,9 +37,11 @@ def test_kills_change_nothing(command: Command, start: Start, tmp_path: Path, re
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_sixty_kills_change_nothing(command: Command, start: Start, tmp_path: Path) -> None:
-    reference = uninterrupted(command, tmp_path / "reference", 500)
-    run = Run(tmp_path / "run", 500, serve(start, 0.02), concurrency=16)
+def test_sixty_kills_change_nothing(
+    command: Command, start: Start, tmp_path: Path, uninterrupted: Callable[[int], Reference]
+) -> None:
+    reference = uninterrupted(500)
+    run = Run(tmp_path / "run", 500, serve(start, "--latency", 0.02), concurrency=16)
     killed = kill_all_along(start, run, reference, instant=12, early=16, midway=36, last=12, seed=2)
     counters = run.server.counters()
     figures = {
@@ -79,7 +63,7 @@ def test_sixty_kills_change_nothing(command: Command, start: Start, tmp_path: Pa
 def test_sigterm_lets_calls_finish(
     command: Command, start: Start, tmp_path: Path, reference: Reference
 ) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
+    run = Run(tmp_path / "run", DIALOGUES, serve(start, "--latency", 0.02))
     process = start(*run.arguments)
     assert until(process, lambda: run.server.count("completed") > 200)
     process.send_signal(signal.SIGTERM)
@@ -94,7 +78,7 @@ def test_sigterm_lets_calls_finish(
 def test_a_closed_terminal_lets_calls_finish(
     command: Command, start: Start, tmp_path: Path, reference: Reference
 ) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
+    run = Run(tmp_path / "run", DIALOGUES, serve(start, "--latency", 0.02))
     terminal, its_end = os.openpty()
     os.set_blocking(terminal, False)
 
@@ -122,41 +106,3 @@ def test_a_closed_terminal_lets_calls_finish(
     finish(start, run)
     assert run.server.count("repeated") == 0
     assert exported(command, run.folder) == reference.exported
-
-
-def test_two_interrupts_stop_at_once(
-    command: Command, start: Start, tmp_path: Path, reference: Reference
-) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
-    process = start(*run.arguments)
-    assert until(process, lambda: run.server.count("completed") > 200)
-    process.send_signal(signal.SIGINT)
-    until(process, lambda: True)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    finish(start, run)
-    assert run.server.count("repeated") <= run.concurrency
-    assert exported(command, run.folder) == reference.exported
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_lost_last_writes_change_nothing(
-    command: Command, start: Start, tmp_path: Path, reference: Reference
-) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
-    process = start(*run.arguments)
-    assert until(process, lambda: run.server.count("completed") > 300)
-    process.kill()
-    process.wait(20)
-    size = (run.folder / "journal.sqlite-wal").stat().st_size
-    for kept in (0, 17, size // 3, size - 4097, size - 1):
-        copy = Run(tmp_path / f"kept-{kept}", DIALOGUES, run.server)
-        shutil.copytree(run.folder, copy.folder)
-        with (copy.folder / "journal.sqlite-wal").open("r+b") as log:
-            log.truncate(kept)
-        finish(start, copy)
-        assert exported(command, copy.folder) == reference.exported, kept
-        assert_each_index_once(copy.folder, DIALOGUES)

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import Server, serve
 
-Start = Callable[..., "subprocess.Popen[str]"]
 KEY = "sk-ant-very-secret-0123456789"
 TOKEN = "team-token-9876543210"
 
 
 @pytest.fixture(scope="module")
-def server(start: Start) -> str:
-    return serve(start, "--mistakes", "0.1")
-
-
-def serve(start: Start, *options: str) -> str:
-    process = start("provider", "--port", 0, *options)
-    assert process.stdout is not None
-    return next(word for word in process.stdout.readline().split() if word.startswith("http"))
-
-
-def counters(url: str) -> dict[str, Any]:
-    with urlopen(url.removesuffix("/v1") + "/rehearsal/counters") as response:
-        counted: dict[str, Any] = json.load(response)
-    return counted
+def server(start_for_all: Start) -> Server:
+    return serve(start_for_all, "--mistakes", 0.1)
 
 
 def lines(run: Path, name: str = "dialogues.jsonl") -> list[str]:
@@ -48,12 +31,12 @@ WAYS = [
 ]
 
 
-def test_every_protocol_gives_the_same_data_set(command: Command, server: str, tmp_path: Path) -> None:
+def test_every_protocol_gives_the_same_data_set(command: Command, server: Server, tmp_path: Path) -> None:
     made: list[list[str]] = []
     for way in WAYS:
         run = tmp_path / "-".join(way)
         done = command(
-            *("synth", "--base-url", server, "--api", *way, "-n", 4, "-o", run, "--display", "none"),
+            *("synth", "--base-url", server.url, "--api", *way, "-n", 4, "-o", run, "--display", "none"),
             *("--header", f"X-Team: {TOKEN}"),
             ANTHROPIC_API_KEY=KEY,
             OPENAI_API_KEY=KEY,
@@ -70,12 +53,12 @@ def test_every_protocol_gives_the_same_data_set(command: Command, server: str, t
     assert len(made[0]) >= 4
 
 
-def test_calls_through_json_are_the_same_too(command: Command, server: str, tmp_path: Path) -> None:
+def test_calls_through_json_are_the_same_too(command: Command, server: Server, tmp_path: Path) -> None:
     made: list[list[str]] = []
     for way in (WAYS[0], WAYS[3]):
         run = tmp_path / "-".join(way)
         done = command(
-            *("synth", "--base-url", server, "--api", *way, "-n", 3, "-o", run, "--display", "none"),
+            *("synth", "--base-url", server.url, "--api", *way, "-n", 3, "-o", run, "--display", "none"),
             *("--tool-calls", "json"),
         )
         assert done.returncode == 0, done.stderr
@@ -85,40 +68,40 @@ def test_calls_through_json_are_the_same_too(command: Command, server: str, tmp_
 
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
 def test_streams_that_break_cost_attempts_and_nothing_else(
-    command: Command, start: Start, server: str, tmp_path: Path, api: str
+    command: Command, start: Start, server: Server, tmp_path: Path, api: str
 ) -> None:
-    broken = serve(
-        start, "--mistakes", "0.1", "--faults", "cut=0.03,truncate=0.03,overloaded=0.03,reset=0.01"
-    )
+    faults = "cut=0.03,truncate=0.03,overloaded=0.03,reset=0.01"
+    broken = serve(start, "--mistakes", 0.1, "--faults", faults)
     made: list[list[str]] = []
-    for url in (server, broken):
+    for one in (server, broken):
         run = tmp_path / f"{len(made)}"
         done = command(
-            *("synth", "--base-url", url, "--api", api, "--stream", "-n", 3, "-o", run, "--display", "none")
+            *("synth", "--base-url", one.url, "--api", api, "--stream", "-n", 3, "-o", run),
+            *("--display", "none"),
         )
         assert done.returncode == 0, done.stderr
         made.append(lines(run))
     assert made[0] == made[1]
-    assert sum(counters(broken)["faults"].values()) > 0
+    assert sum(broken.counters()["faults"].values()) > 0
 
 
 def test_limits_are_learned_from_anthropics_headers(command: Command, start: Start, tmp_path: Path) -> None:
     """Output tokens run out first; nobody told, the headers do, and hardly a call is refused."""
-    url = serve(start, "--input-tpm", "2000000", "--output-tpm", "20000", "--window", "bucket")
+    limited = serve(start, "--input-tpm", 2_000_000, "--output-tpm", 20_000, "--window", "bucket")
     done = command(
-        *("synth", "--base-url", url, "--api", "anthropic", "-n", 4, "-o", tmp_path / "run"),
+        *("synth", "--base-url", limited.url, "--api", "anthropic", "-n", 4, "-o", tmp_path / "run"),
         *("--display", "none", "--json"),
     )
     assert done.returncode == 0, done.stderr
-    counted = counters(url)
+    counted = limited.counters()
     assert counted["rate_limited"] <= 0.02 * counted["requests"]
 
 
-def test_a_claude_model_goes_to_anthropic(command: Command, server: str, tmp_path: Path) -> None:
+def test_a_claude_model_goes_to_anthropic(command: Command, server: Server, tmp_path: Path) -> None:
     done = command(
         *("synth", "--model", "claude-haiku-4-5", "-n", 1, "-o", tmp_path / "run", "--display", "none"),
         ANTHROPIC_API_KEY=KEY,
-        ANTHROPIC_BASE_URL=server.removesuffix("/v1"),
+        ANTHROPIC_BASE_URL=server.url.removesuffix("/v1"),
     )
     assert done.returncode == 0, done.stderr
     assert "does not list the model 'claude-haiku-4-5'" in done.stderr

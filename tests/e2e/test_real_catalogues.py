@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command
 from tests.e2e.validation import assert_valid, lines, shares
 
 

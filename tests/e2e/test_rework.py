@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import COMMAND, Command, environment
-from tests.e2e.killing import Run, Start, exported, serve, until
+from tests.e2e.commands import COMMAND, Command, Start, environment
+from tests.e2e.runs import Run, exported, serve, until
 from tests.e2e.validation import lines
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.quality.checks import CHECKS
@@ -108,6 +108,8 @@ def test_damaged_files_are_made_whole(run: Path, made: Path, damage: str) -> Non
 def test_a_stricter_check_throws_out_and_the_run_is_refilled(
     command: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The check is a patch of this process; the run goes on without it."""
+
     def short(trajectory: Any, _tools: Any) -> Any:
         if trajectory.ended == "completed" and len(trajectory.messages) > 24:
             yield 24, "it goes on and on"
@@ -122,6 +124,20 @@ def test_a_stricter_check_throws_out_and_the_run_is_refilled(
         assert {change.after for change in found.changes} == {("rejected", "short")}
         assert found.reworded == 12 - len(long)  # their metadata names one check more
     assert checked(command, run)[1]["changes"] == []  # nothing was written
+    with monkeypatch.context() as patch, RunDirectory(run) as held:
+        patch.setitem(CHECKS, "short", short)
+        asyncio.run(look(run).apply(held))
+    kept = {line["metadata"]["index"] for line in lines(run / "dialogues.jsonl")}
+    assert kept == {line["metadata"]["index"] for line in first} - set(long)
+    done = command(
+        *("synth", "-n", 12, "-o", run, "--display", "none", "--model", "rehearsal", "--mistakes", 0.25),
+        *("--tools", run / "inputs" / "catalogue.jsonl.gz", "--prompts", run / "inputs"),
+    )
+    assert done.returncode == 0, done.stderr
+    refilled = {line["metadata"]["index"] for line in lines(run / "dialogues.jsonl")}
+    assert kept < refilled
+    assert len(refilled) == 12
+    assert not refilled & set(long)
 
 
 def test_several_processes_find_the_same(run: Path) -> None:
@@ -264,7 +280,7 @@ def test_what_cannot_be_looked_at_is_named(command: Command, run: Path, tmp_path
 def test_a_run_that_goes_on_can_be_looked_at_and_not_rewritten(
     command: Command, start: Start, tmp_path: Path
 ) -> None:
-    run = Run(tmp_path / "run", 400, serve(start, 0.02))
+    run = Run(tmp_path / "run", 400, serve(start, "--latency", 0.02))
     process = start(*run.arguments)
     assert until(process, lambda: run.size() > 0)
     assert json.loads(command("explain", run.folder, "--json").stdout)["state"] == "accepted"
@@ -328,14 +344,11 @@ def test_a_fork_pays_only_for_what_differs(
 
 def test_retried_failures_fill_their_places(command: Command, start: Start, tmp_path: Path) -> None:
     """An outage fails some dialogues; once it is over they are accepted, and later ones give way."""
-    server = serve(start, 0.0)
+    server = serve(start)
     reference, run = Run(tmp_path / "reference", 20, server), Run(tmp_path / "run", 20, server)
     assert command(*reference.arguments).returncode == 0
-    faulty = start("provider", "--port", 0, "--faults", "500=0.02", "--fault-seed", 3)
-    assert faulty.stdout is not None
-    url = next(word for word in faulty.stdout.readline().split() if word.startswith("http"))
-    elsewhere = [url if argument == server.url else argument for argument in run.arguments]
-    done = command(*elsewhere, "--retries", 0)
+    faulty = serve(start, "--faults", "500=0.02", "--fault-seed", 3)
+    done = command(*run.at(faulty), "--retries", 0)
     failed = [line for line in lines(run.folder / "rejected.jsonl") if line["stage"] == "dialogue"]
     assert failed, done.stderr
     assert "--retry-failed" in done.stderr
@@ -344,6 +357,5 @@ def test_retried_failures_fill_their_places(command: Command, start: Start, tmp_
     assert done.returncode == 0, done.stderr
     assert f"{len(failed)} failed dialogues are tried again" in done.stderr
     assert exported(command, run.folder) == exported(command, reference.folder)
-    summary = json.loads((run.folder / "summary.json").read_text())
-    assert summary["dialogues"]["accepted"] == 20
-    assert summary["dialogues"]["failed"] == 0
+    counts = run.summary()["dialogues"]
+    assert (counts["accepted"], counts["failed"]) == (20, 0)

@@ -13,54 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
-from tests.e2e.killing import (
-    Run,
-    Start,
-    assert_each_index_once,
-    exported,
-    finish,
-    serve,
-    until,
-)
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import FEW, Reference, Run, assert_each_index_once, exported, finish, serve, until
 from tests.e2e.validation import lines
 
-DIALOGUES = 12
 USAGE = 2
 
 
 @pytest.fixture(scope="module")
-def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing happened to."""
-    folder = tmp_path_factory.mktemp("reference") / "run"
-    done = command("synth", "-n", DIALOGUES, "-o", folder, "--display", "none")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def killed(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that was killed in the middle; to be copied, not continued."""
-    run = Run(tmp_path_factory.mktemp("killed") / "run", DIALOGUES, serve(start, 0.01))
-    process = start(*run.arguments)
-    assert until(process, lambda: run.line_count() >= 4)
-    process.kill()
-    process.wait(20)
-    return run
-
-
-def copied(killed: Run, folder: Path) -> Run:
-    shutil.copytree(killed.folder, folder)
-    return Run(folder, DIALOGUES, killed.server)
-
-
-def continued(start: Start, run: Run, *options: object) -> str:
-    """Continue the run to its end; what it said."""
-    process = start(*run.arguments, *options)
-    said, errors = process.communicate(timeout=100)
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-    return said + errors
+def reference(uninterrupted: Callable[[int], Reference]) -> Reference:
+    return uninterrupted(FEW)
 
 
 def without_journal(folder: Path) -> None:
@@ -75,19 +37,24 @@ def with_empty_journal(folder: Path) -> None:
 
 @pytest.mark.parametrize("lose", [without_journal, pytest.param(with_empty_journal, marks=pytest.mark.slow)])
 def test_finished_dialogues_outlive_their_journal(
-    command: Command, start: Start, killed: Run, tmp_path: Path, reference: Path, lose: Callable[[Path], None]
+    command: Command,
+    start: Start,
+    killed: Run,
+    tmp_path: Path,
+    reference: Reference,
+    lose: Callable[[Path], None],
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     lose(run.folder)
     finished = run.line_count()
     before = run.server.count("requests")
-    said = continued(start, run)
+    said = finish(start, run)
     assert "journal.sqlite is gone" in said
-    assert exported(command, run.folder) == exported(command, reference)
-    assert_each_index_once(run.folder, DIALOGUES)
+    assert exported(command, run.folder) == reference.exported
+    assert_each_index_once(run.folder, FEW)
     # None of the finished ones was asked for again.
-    whole = json.loads((reference / "summary.json").read_text())["calls"]["completed"]
-    assert run.server.count("requests") - before < whole * (DIALOGUES - finished + 1) / DIALOGUES * 1.2
+    share = (FEW - finished + 1) / FEW
+    assert run.server.count("requests") - before < reference.calls * share * 1.2
     with closing(sqlite3.connect(run.folder / "journal.sqlite")) as journal:
         indices = {row[0] for row in journal.execute("SELECT DISTINCT dialogue FROM calls")}
     done = {line["metadata"]["index"] for line in lines(killed.folder / "dialogues.jsonl")}
@@ -95,15 +62,15 @@ def test_finished_dialogues_outlive_their_journal(
 
 
 def test_a_journal_outlives_its_dialogues(
-    command: Command, start: Start, killed: Run, tmp_path: Path, reference: Path
+    command: Command, start: Start, killed: Run, tmp_path: Path, reference: Reference
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     for name in ("dialogues.jsonl", "rejected.jsonl"):
         (run.folder / name).unlink(missing_ok=True)
     journalled, before = run.journalled(), run.server.count("requests")
-    continued(start, run)
+    finish(start, run)
     assert run.server.count("requests") - before == run.journalled() - journalled
-    assert exported(command, run.folder) == exported(command, reference)
+    assert exported(command, run.folder) == reference.exported
 
 
 def foreign_lines(folder: Path) -> None:
@@ -142,24 +109,24 @@ def test_harm_that_costs_nothing(
     start: Start,
     killed: Run,
     tmp_path: Path,
-    reference: Path,
+    reference: Reference,
     harm: Callable[[Path], None],
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     harm(run.folder)
     journalled, before = run.journalled(), run.server.count("requests")
-    continued(start, run)
+    finish(start, run)
     assert run.server.count("requests") - before == run.journalled() - journalled
-    assert exported(command, run.folder) == exported(command, reference)
-    assert_each_index_once(run.folder, DIALOGUES)
+    assert exported(command, run.folder) == reference.exported
+    assert_each_index_once(run.folder, FEW)
 
 
 @pytest.mark.slow
 def test_a_copy_of_a_run_that_goes_on_is_a_run(
-    command: Command, start: Start, tmp_path: Path, reference: Path
+    command: Command, start: Start, tmp_path: Path, reference: Reference
 ) -> None:
     """Its files are of different instants."""
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.02))
+    run = Run(tmp_path / "run", FEW, serve(start, "--latency", 0.02))
     process = start(*run.arguments)
     for number in range(3):
         goal = 50 * (number + 1)
@@ -168,14 +135,14 @@ def test_a_copy_of_a_run_that_goes_on_is_a_run(
     process.kill()
     process.wait(20)
     for number in range(3):
-        copy = Run(tmp_path / str(number), DIALOGUES, run.server)
-        continued(start, copy)
-        assert exported(command, copy.folder) == exported(command, reference)
-        assert_each_index_once(copy.folder, DIALOGUES)
+        copy = Run(tmp_path / str(number), FEW, run.server)
+        finish(start, copy)
+        assert exported(command, copy.folder) == reference.exported
+        assert_each_index_once(copy.folder, FEW)
 
 
 def test_a_journal_of_a_newer_version_is_left_alone(command: Command, killed: Run, tmp_path: Path) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     with closing(sqlite3.connect(run.folder / "journal.sqlite")) as journal:
         journal.execute("PRAGMA user_version = 99")
     before = (run.folder / "journal.sqlite").read_bytes()
@@ -188,9 +155,9 @@ def test_a_journal_of_a_newer_version_is_left_alone(command: Command, killed: Ru
 
 
 def test_of_two_commands_in_the_same_instant_one_is_refused(
-    command: Command, start: Start, tmp_path: Path, reference: Path
+    command: Command, start: Start, tmp_path: Path, reference: Reference
 ) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.01))
+    run = Run(tmp_path / "run", FEW, serve(start, "--latency", 0.01))
     both = [start(*run.arguments) for _ in range(2)]
     said = [process.communicate(timeout=100)[1] for process in both]
     codes = [process.returncode for process in both]
@@ -200,11 +167,11 @@ def test_of_two_commands_in_the_same_instant_one_is_refused(
     if USAGE in codes:
         assert "in use by another process" in said[codes.index(USAGE)]
     assert run.server.count("repeated") == 0
-    assert exported(command, run.folder) == exported(command, reference)
+    assert exported(command, run.folder) == reference.exported
 
 
 def test_who_is_refused_has_read_and_asked_nothing(command: Command, start: Start, tmp_path: Path) -> None:
-    run = Run(tmp_path / "run", 500, serve(start, 0.05))
+    run = Run(tmp_path / "run", 500, serve(start, "--latency", 0.05))
     process = start(*run.arguments)
     assert until(process, lambda: run.server.count("completed") > 10)
     done = command(
@@ -217,24 +184,24 @@ def test_who_is_refused_has_read_and_asked_nothing(command: Command, start: Star
 
 
 def test_a_fork_of_a_damaged_journal_takes_over_what_is_left(
-    command: Command, start: Start, reference: Path, tmp_path: Path
+    command: Command, start: Start, reference: Reference, tmp_path: Path
 ) -> None:
     origin = tmp_path / "origin"
-    shutil.copytree(reference, origin)
+    shutil.copytree(reference.folder, origin)
     with closing(sqlite3.connect(origin / "journal.sqlite")) as journal:
         journal.execute("UPDATE calls SET body = zeroblob(length(body)) WHERE dialogue = 5")
         journal.commit()
-    done = command("synth", "-n", DIALOGUES, "-o", origin, "--fork", tmp_path / "fork", "--display", "none")
+    done = command("synth", "-n", FEW, "-o", origin, "--fork", tmp_path / "fork", "--display", "none")
     assert done.returncode == 0, done.stderr
-    assert exported(command, tmp_path / "fork") == exported(command, reference)
+    assert exported(command, tmp_path / "fork") == reference.exported
     calls = json.loads((tmp_path / "fork" / "summary.json").read_text())["calls"]
     assert 0 < calls["completed"] < calls["taken_over"]
 
 
 def test_a_prompt_that_was_changed_back(
-    command: Command, killed: Run, tmp_path: Path, reference: Path
+    command: Command, killed: Run, tmp_path: Path, reference: Reference
 ) -> None:
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     prompts = tmp_path / "prompts"
     prompts.mkdir()
     for file in (run.folder / "inputs").glob("*.j2"):
@@ -248,13 +215,13 @@ def test_a_prompt_that_was_changed_back(
     user.write_text(text)
     done = command(*run.arguments, "--prompts", prompts)
     assert done.returncode == 0, done.stderr
-    assert exported(command, run.folder) == exported(command, reference)
+    assert exported(command, run.folder) == reference.exported
 
 
-def test_a_larger_and_a_smaller_target(command: Command, reference: Path, tmp_path: Path) -> None:
+def test_a_larger_and_a_smaller_target(command: Command, reference: Reference, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    shutil.copytree(reference, run)
-    whole = exported(command, reference)
+    shutil.copytree(reference.folder, run)
+    whole = reference.exported
 
     def synth(n: int, *options: str) -> int:
         done = command("synth", "-n", n, "-o", run, "--display", "none", *options)
@@ -263,51 +230,56 @@ def test_a_larger_and_a_smaller_target(command: Command, reference: Path, tmp_pa
 
     paid = synth(5, "--retry-failed")  # none has failed
     assert exported(command, run) == b"".join(whole.splitlines(keepends=True)[:5])
-    assert synth(DIALOGUES) == paid
+    assert synth(FEW) == paid
     assert exported(command, run) == whole
-    assert synth(DIALOGUES + 3) > paid
+    assert synth(FEW + 3) > paid
     assert exported(command, run).startswith(whole)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_all_have_failed_and_are_tried_again(
-    command: Command, start: Start, tmp_path: Path, reference: Path
+    command: Command, start: Start, tmp_path: Path, reference: Reference
 ) -> None:
-    faulty = start("provider", "--port", 0, "--faults", "500=1.0")
-    assert faulty.stdout is not None
-    url = next(word for word in faulty.stdout.readline().split() if word.startswith("http"))
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.0))
-    elsewhere = [url if argument == run.server.url else argument for argument in run.arguments]
-    done = command(*elsewhere, "--retries", 0)
+    run = Run(tmp_path / "run", FEW, serve(start))
+    done = command(*run.at(serve(start, "--faults", "500=1.0")), "--retries", 0)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "--retry-failed" in done.stderr
     assert lines(run.folder / "rejected.jsonl")
-    continued(start, run, "--retry-failed")
-    assert exported(command, run.folder) == exported(command, reference)
+    finish(start, run, "--retry-failed")
+    assert exported(command, run.folder) == reference.exported
     assert {line["stage"] for line in lines(run.folder / "rejected.jsonl")} <= {"checks"}
 
 
 @pytest.mark.parametrize(
-    "again",
+    ("first", "again"),
     [
-        signal.SIGTERM,
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        (signal.SIGTERM, signal.SIGTERM),
+        pytest.param(signal.SIGINT, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, signal.SIGHUP, marks=pytest.mark.slow),
     ],
 )
-def test_a_second_signal_while_calls_finish(
-    command: Command, start: Start, tmp_path: Path, reference: Path, again: signal.Signals
+def test_a_second_signal_stops_at_once_while_calls_finish(
+    command: Command,
+    start: Start,
+    tmp_path: Path,
+    reference: Reference,
+    first: signal.Signals,
+    again: signal.Signals,
 ) -> None:
-    run = Run(tmp_path / "run", DIALOGUES, serve(start, 0.3))
+    run = Run(tmp_path / "run", FEW, serve(start, "--latency", 2.0))
     process = start(*run.arguments)
-    assert until(process, lambda: run.server.count("completed") > 20)
-    process.send_signal(signal.SIGTERM)
+    assert until(process, lambda: run.server.count("completed") >= run.concurrency)
+    process.send_signal(first)
+    assert process.stderr is not None
+    while "Stopping: the calls in flight finish first" not in process.stderr.readline():
+        assert process.poll() is None
     process.send_signal(again)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    finish(start, run)
-    assert run.server.count("repeated") <= run.concurrency
-    assert exported(command, run.folder) == exported(command, reference)
+    counters = run.server.settled()
+    assert counters["completed"] < counters["requests"]  # they were not waited for
+    finish(start, Run(run.folder, FEW, serve(start)))
+    assert exported(command, run.folder) == reference.exported

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import serve, until
 from tests.e2e.validation import assert_valid, lines, shares
 
 
@@ -24,6 +23,11 @@ def run(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "rehearsal model answers" in done.stderr
     assert "sample catalogue" in done.stderr
     return folder
+
+
+def content(run: Path) -> list[str]:
+    """The lines of dialogues.jsonl, which come in the order of completion."""
+    return sorted((run / "dialogues.jsonl").read_text("utf-8").splitlines())
 
 
 def test_every_line_is_a_valid_dialogue(run: Path) -> None:
@@ -70,9 +74,6 @@ def test_the_data_set_does_not_depend_on_concurrency(
     done = command("synth", "-n", 60, "-o", other, "--max-concurrency", concurrency, "--display", "none")
     assert done.returncode == 0, done.stderr
 
-    def content(folder: Path) -> list[str]:
-        return sorted((folder / "dialogues.jsonl").read_text("utf-8").splitlines())
-
     assert content(run) == content(other)
     for folder in (run, other):
         assert command("export", folder, "-o", folder / "openai.jsonl").returncode == 0
@@ -80,20 +81,15 @@ def test_the_data_set_does_not_depend_on_concurrency(
 
 
 def test_the_rehearsal_model_says_the_same_over_http(
-    run: Path, command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    run: Path, command: Command, start: Start, tmp_path: Path
 ) -> None:
-    server = start("provider", "--port", 0)
-    assert server.stdout is not None
-    url = re.search(r"http://\S+", server.stdout.readline())
-    assert url is not None
-    arguments = ("--model", "rehearsal", "--base-url", url[0], "--tool-calls", "native")
+    server = serve(start)
+    arguments = ("--model", "rehearsal", "--base-url", server.url, "--tool-calls", "native")
     done = command("synth", "-n", 15, "-o", tmp_path / "run", *arguments)
     assert done.returncode == 0, done.stderr
     over_http = {line["id"]: line for line in lines(tmp_path / "run" / "dialogues.jsonl")}
     in_process = {line["id"]: line for line in lines(run / "dialogues.jsonl")}
     assert over_http == {dialogue_id: in_process[dialogue_id] for dialogue_id in over_http}
-    server.send_signal(signal.SIGTERM)
-    assert server.wait(20) == 0
 
 
 def test_the_same_command_again_has_nothing_to_do(run: Path, command: Command) -> None:
@@ -111,20 +107,16 @@ def test_another_seed_is_refused_with_the_difference(run: Path, command: Command
 
 
 def test_an_interrupted_run_is_continued_to_the_same_data_set(
-    run: Path, command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+    run: Path, command: Command, start: Start, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     process = start("synth", "-n", 60, "-o", folder, "--max-concurrency", 2, "--display", "none")
     journal = folder / "journal.sqlite-wal"
-    while process.poll() is None and not (journal.exists() and journal.stat().st_size > 100_000):
-        pass  # until the run is well under way
+    assert until(process, lambda: journal.exists() and journal.stat().st_size > 100_000)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) in {130, 0}
+    assert process.wait(60) == 130
     done = command("synth", "-n", 60, "-o", folder, "--display", "none")
     assert done.returncode == 0, done.stderr
-
-    def content(folder: Path) -> list[str]:
-        return sorted((folder / "dialogues.jsonl").read_text("utf-8").splitlines())
 
     assert content(folder) == content(run)
 
@@ -149,34 +141,15 @@ def test_a_dry_run_makes_nothing(command: Command, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dialogue_is_explained(run: Path, command: Command) -> None:
-    done = command("explain", run)
-    assert done.returncode == 0
-    assert "user" in done.stdout
-    assert "assistant" in done.stdout
-    rejected = lines(run / "rejected.jsonl")
-    if rejected:
-        shown = command("explain", run, rejected[0]["id"])
-        assert rejected[0]["reason"] in shown.stdout
-    missing = command("explain", run, "999999")
-    assert missing.returncode == 2
-    assert "holds no dialogue d0999999" in missing.stderr
-
-
-def test_models_per_role_are_drawn_by_seed(
-    command: Command, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    server = start("provider", "--port", 0)
-    assert server.stdout is not None
-    url = re.search(r"http://\S+", server.stdout.readline())
-    assert url is not None
+def test_models_per_role_are_drawn_by_seed(command: Command, start: Start, tmp_path: Path) -> None:
+    server = serve(start)
     config = tmp_path / "config.yaml"
     config.write_text("n: 12\nroles:\n  user:\n    model: [rehearsal, rehearsal-b]\n    temperature: 1.0\n")
     arguments = ("synth", "--config", config, "--model", "rehearsal")
     unreachable = command(*arguments, "-o", tmp_path / "nowhere")
     assert unreachable.returncode == 2
     assert "no endpoint is configured for rehearsal-b" in unreachable.stderr
-    done = command(*arguments, "-o", tmp_path / "run", "--base-url", url[0])
+    done = command(*arguments, "-o", tmp_path / "run", "--base-url", server.url)
     assert done.returncode == 0, done.stderr
     models = [line["metadata"]["models"] for line in lines(tmp_path / "run" / "dialogues.jsonl")]
     assert {cast["user"] for cast in models} == {"rehearsal", "rehearsal-b"}

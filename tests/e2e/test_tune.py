@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-from collections.abc import Callable
-from subprocess import Popen
 
-from tests.e2e.conftest import Command
+from tests.e2e.commands import Command, Start
+from tests.e2e.runs import serve
 
 
-def test_a_concurrency_near_the_knee_is_recommended(
-    start: Callable[..., Popen[str]], command: Command
-) -> None:
-    server = start("provider", "--port", "0", "--latency", "0.05", "--knee", "8")
-    assert server.stdout is not None
-    url = next(word for word in server.stdout.readline().split() if word.startswith("http"))
-    tune = ["tune", "--model", "rehearsal", "--base-url", url, "--max-calls", 400]
+def test_a_concurrency_near_the_knee_is_recommended(start: Start, command: Command) -> None:
+    server = serve(start, "--latency", 0.05, "--knee", 8)
+    tune = ["tune", "--model", "rehearsal", "--base-url", server.url, "--max-calls", 400]
     done = command(*tune, "--levels", "4,8,16", "--json")
     assert done.returncode == 0, done.stderr
     assert "at most 400 calls" in done.stderr
@@ -26,8 +20,7 @@ def test_a_concurrency_near_the_knee_is_recommended(
     assert sum(level["failed"] + level["rate_limited"] for level in measured) == 0
     # The knee is at 8; how far the machine gets towards it is its own affair.
     assert facts["recommendation"] in {4, 8}
-    with urllib.request.urlopen(url.removesuffix("/v1") + "/rehearsal/counters") as response:
-        sent = json.load(response)["requests"]
+    sent = server.count("requests")
     assert sum(level["calls"] for level in measured) <= sent <= 405  # and the few that probe the endpoint
     too_few = command(*tune, "--levels", "500")
     assert too_few.returncode == 2

@@ -99,13 +99,13 @@ class Script:
     """Replies role by role, in order; keeps what it was asked."""
 
     def __init__(self, **replies: Sequence[Any]) -> None:
-        self._replies = {role: list(said) for role, said in replies.items()}
+        self.replies = {role: list(said) for role, said in replies.items()}
         self.asked: dict[str, list[Request]] = defaultdict(list)
 
     async def complete(self, request: Request) -> Completion:
         role = request.key.role
         self.asked[role].append(request)
-        reply = self._replies[role].pop(0)
+        reply = self.replies[role].pop(0)
         if isinstance(reply, tuple):
             message = Message("assistant", "", reply)
         else:
@@ -114,7 +114,7 @@ class Script:
 
     @property
     def left(self) -> dict[str, list[Any]]:
-        return {role: replies for role, replies in self._replies.items() if replies}
+        return {role: replies for role, replies in self.replies.items() if replies}
 
 
 def script(**changes: Sequence[Any]) -> Script:
@@ -249,7 +249,7 @@ def test_a_plan_that_stays_invalid_fails_the_dialogue() -> None:
     ],
 )
 def test_an_unusable_call_is_mended_and_leaves_no_trace(reply: object, problem: str) -> None:
-    model = script(assistant=[reply, *script()._replies["assistant"]])
+    model = script(assistant=[reply, *script().replies["assistant"]])
     result, _ = play(model)
     assert judge(good(result), TOOL_SET.tools).accepted
     assert len(good(result).messages) == 10
@@ -265,7 +265,7 @@ def test_an_unusable_call_is_mended_and_leaves_no_trace(reply: object, problem: 
 def test_parallel_calls_are_answered_in_their_order() -> None:
     both = calls(("search_hotels", {"city": "Oslo"}), ("search_hotels", {"city": "Rome"}))
     model = script(
-        assistant=[both, *script()._replies["assistant"][1:]],
+        assistant=[both, *script().replies["assistant"][1:]],
         tool=[{"hotels": [{"hotel_id": "O"}]}, {"hotels": [{"hotel_id": "R"}]}, {"result": []}],
     )
     trajectory = good(play(model)[0])
@@ -277,7 +277,7 @@ def test_parallel_calls_are_answered_in_their_order() -> None:
 
 def test_the_same_call_again_gets_the_same_answer_without_asking() -> None:
     search = calls(("search_hotels", {"city": "Oslo"}))
-    model = script(assistant=[search, search, *script()._replies["assistant"][1:]])
+    model = script(assistant=[search, search, *script().replies["assistant"][1:]])
     trajectory = good(play(model)[0])
     assert len(model.asked["tool"]) == 2
     assert trajectory.messages[2].content == trajectory.messages[4].content
@@ -285,14 +285,14 @@ def test_the_same_call_again_gets_the_same_answer_without_asking() -> None:
 
 
 def test_a_result_that_breaks_its_schema_is_mended() -> None:
-    model = script(tool=[{"hotels": "none"}, *script()._replies["tool"]])
+    model = script(tool=[{"hotels": "none"}, *script().replies["tool"]])
     good(play(model)[0])
     assert 'hotels: "none" is not of type' in model.asked["tool"][1].messages[-1].content
 
 
 def test_the_assistant_must_answer_after_its_last_round() -> None:
     search = calls(("search_hotels", {"city": "Oslo"}))
-    model = script(assistant=[search, search, *script()._replies["assistant"][1:]])
+    model = script(assistant=[search, search, *script().replies["assistant"][1:]])
     trajectory = good(play(model, most_rounds=1)[0])
     assert model.asked["assistant"][1].tool_choice == "none"
     assert "no more calls in this turn" in model.asked["assistant"][2].messages[-1].content
@@ -308,7 +308,7 @@ def test_calls_through_json_make_the_same_dialogue() -> None:
             "reply": "",
         }
 
-    native, through_json = script(), script(assistant=list(map(as_json, script()._replies["assistant"])))
+    native, through_json = script(), script(assistant=list(map(as_json, script().replies["assistant"])))
     assert play(native)[0] == play(through_json, style="json")[0]
     request = through_json.asked["assistant"][1]
     assert request.tools == ()
@@ -327,7 +327,7 @@ def test_a_user_who_leaves_early_is_no_whole_dialogue() -> None:
 
 
 def test_the_user_cannot_open_a_goal_that_is_not_there() -> None:
-    said = [*script()._replies["user"][:3], says("next_goal", "And then?"), says("finished")]
+    said = [*script().replies["user"][:3], says("next_goal", "And then?"), says("finished")]
     model = script(user=said)
     assert good(play(model)[0]).ended == "completed"
     assert "there is no next goal" in model.asked["user"][4].messages[-1].content
@@ -362,6 +362,6 @@ def test_a_goal_that_cannot_be_adjusted_stays_as_planned() -> None:
     assert trajectory.plan.goals[1].request == "The user books the first one."
 
 
-def test_replies_in_a_fence_are_read() -> None:
+def testreplies_in_a_fence_are_read() -> None:
     fenced = f"Here is the plan:\n```json\n{json.dumps(plan())}\n```"
     assert good(play(script(planner=[fenced]))[0]).ended == "completed"

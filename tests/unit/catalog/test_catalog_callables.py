@@ -10,12 +10,11 @@ from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import BaseModel, Field
-from typer.testing import CliRunner
 from typing_extensions import TypedDict
 
+from tests.unit.invoking import fail, run
 from toolflow.catalog.callables import tool_from_callable, tools_from_python
 from toolflow.catalog.load import load_catalogue
-from toolflow.cli.tools import app
 from toolflow.errors import CatalogueError, UsageError
 
 
@@ -207,11 +206,9 @@ def test_targets_that_are_none(module: str, target: str, message: str) -> None:
 
 
 def test_the_command_takes_python_code(module: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["import", "--python", module, "-o", "tools.jsonl"])
-    assert result.exit_code == 0, result.output
+    run("tools", "import", "--python", module, "-o", "tools.jsonl")
     assert [tool.name for tool in load_catalogue([tmp_path / "tools.jsonl"]).catalogue] == ["now"]
 
 
 def test_the_command_needs_something_to_import(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["import", "-o", str(tmp_path / "tools.jsonl")])
-    assert isinstance(result.exception, UsageError)
+    assert "nothing to import" in fail(UsageError, "tools", "import", "-o", tmp_path / "tools.jsonl").message

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.unit.invoking import run
 from toolflow.catalog.load import load_catalogue
 from toolflow.catalog.mcp_client import http_source, stdio_source
-from toolflow.cli.tools import app
 from toolflow.errors import CatalogueError, UsageError
 
 pytest.importorskip("mcp", reason="the extra toolflow-synth[mcp] is not installed")
@@ -61,10 +60,7 @@ def test_all_pages_of_a_server_over_http(address: str) -> None:
 
 def test_the_command_takes_servers_beside_files(tmp_path: Path) -> None:
     output = tmp_path / "tools.jsonl"
-    result = CliRunner().invoke(
-        app, ["import", "--mcp-stdio", command(str(SCRIPT), "pages"), "-o", str(output)]
-    )
-    assert result.exit_code == 0, result.output
+    result = run("tools", "import", "--mcp-stdio", command(str(SCRIPT), "pages"), "-o", output)
     assert "mcp 3" in result.stdout
     assert len(load_catalogue([output]).catalogue) == 3
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
+from tests.unit import invoking
 from tests.unit.catalog.catalogue_files import write_lines
 from toolflow.catalog.load import load_catalogue, load_sample
-from toolflow.cli.tools import app
 from toolflow.errors import CatalogueError
 
 EMPTY = {"type": "object", "properties": {}}
@@ -28,22 +27,19 @@ ODD = {"name": "files.list", "description": "", "parameters": EMPTY, "returns": 
 BAD = {"name": "bad", "description": "", "parameters": {"type": "string"}, "returns": None}
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, list(map(str, arguments)))
+def run(*arguments: str | Path, code: int = 0) -> str:
+    """Standard output of a command of ``toolflow tools``."""
+    return invoking.run("tools", *arguments, code=code).stdout
 
 
-def run_json(*arguments: str | Path) -> Any:
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+def run_json(*arguments: str | Path, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code))
 
 
 def test_import_writes_canonical_jsonl(tmp_path: Path) -> None:
     path = write_lines(tmp_path, {"type": "function", "function": WEATHER}, ODD)
     output = tmp_path / "out.jsonl.gz"
-    result = run("import", path, "-o", output)
-    assert result.exit_code == 0
-    assert f"2 tools written to {output}" in result.stdout
+    assert f"2 tools written to {output}" in run("import", path, "-o", output)
     assert load_catalogue([output]).catalogue == load_catalogue([path]).catalogue
 
 
@@ -59,21 +55,19 @@ def test_import_tells_its_counts_as_json(tmp_path: Path) -> None:
 
 def test_import_stops_at_a_wrong_entry_and_writes_nothing(tmp_path: Path) -> None:
     path = write_lines(tmp_path, WEATHER, BAD)
-    result = run("import", path, "-o", tmp_path / "out.jsonl")
-    assert isinstance(result.exception, CatalogueError)
-    assert f"{path}:2" in result.exception.message
+    error = invoking.fail(CatalogueError, "tools", "import", path, "-o", tmp_path / "out.jsonl")
+    assert f"{path}:2" in error.message
     assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_list_shows_a_table_of_harmless_text(tmp_path: Path) -> None:
-    result = run("list", write_lines(tmp_path, WEATHER, ODD))
-    assert result.exit_code == 0
-    header, weather, odd, summary = (line.split() for line in result.stdout.splitlines())
+    text = run("list", write_lines(tmp_path, WEATHER, ODD))
+    header, weather, odd, summary = (line.split() for line in text.splitlines())
     assert header == ["name", "category", "parameters", "returns", "description"]
     assert weather == ["get_weather", "Weather", "city,", "day?", "yes", "Weather", "[bold]now[/bold]."]
     assert odd == ["files.list"]
     assert summary == ["2", "of", "2", "tools"]
-    assert "\x1b" not in result.stdout
+    assert "\x1b" not in text
 
 
 @pytest.mark.parametrize(
@@ -93,55 +87,50 @@ def test_list_selects(tmp_path: Path, options: tuple[str, ...], names: list[str]
 
 def test_what_list_prints_as_json_can_be_imported(tmp_path: Path) -> None:
     path = write_lines(tmp_path, WEATHER, ODD)
-    (tmp_path / "listed.json").write_text(run("list", path, "--json").stdout)
+    (tmp_path / "listed.json").write_text(run("list", path, "--json"))
     assert load_catalogue([tmp_path / "listed.json"]).catalogue == load_catalogue([path]).catalogue
 
 
 def test_list_cuts_a_long_table(tmp_path: Path) -> None:
     path = write_lines(tmp_path, *({**ODD, "name": f"tool{number}"} for number in range(150)))
-    result = run("list", path)
-    assert "150 of 150 tools, 100 shown (--all shows the rest)" in result.stdout
-    assert "tool99" in result.stdout
-    assert "tool100" not in result.stdout
-    assert "tool149" in run("list", path, "--all").stdout
+    text = run("list", path)
+    assert "150 of 150 tools, 100 shown (--all shows the rest)" in text
+    assert "tool99" in text
+    assert "tool100" not in text
+    assert "tool149" in run("list", path, "--all")
 
 
 def test_list_without_a_path_takes_the_sample() -> None:
     assert len(run_json("list")) == len(load_sample())
-    assert "of the sample catalogue" in run("list").stdout
+    assert "of the sample catalogue" in run("list")
 
 
 def test_check_of_a_clean_catalogue(tmp_path: Path) -> None:
-    result = run("check", write_lines(tmp_path, WEATHER))
-    assert result.exit_code == 0
-    assert result.stdout == "1 tool in 1 file\n  by format: canonical 1\n"
+    text = run("check", write_lines(tmp_path, WEATHER))
+    assert text == "1 tool in 1 file\n  by format: canonical 1\n"
 
 
 def test_check_warns(tmp_path: Path) -> None:
-    result = run("check", write_lines(tmp_path, WEATHER, ODD))
-    assert result.exit_code == 0
-    assert "warning: 1 tool without a description: files.list" in result.stdout
-    assert "warning: 1 tool without a return schema: files.list" in result.stdout
-    assert "files.list → files_list_" in result.stdout
+    text = run("check", write_lines(tmp_path, WEATHER, ODD))
+    assert "warning: 1 tool without a description: files.list" in text
+    assert "warning: 1 tool without a return schema: files.list" in text
+    assert "files.list → files_list_" in text
 
 
 def test_check_lists_what_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path, WEATHER, *({**BAD, "name": f"bad{number}"} for number in range(30)))
-    result = run("check", path)
-    assert result.exit_code == 1
-    assert "entries refused: 30" in result.stdout
-    assert f"{path}:2: tool 'bad0', field parameters.type: must be 'object'" in result.stdout
-    assert "bad19" in result.stdout
-    assert "bad20" not in result.stdout
-    assert "… and 10 more (--all shows them)" in result.stdout
-    assert "bad29" in run("check", path, "--all").stdout
+    text = run("check", path, code=1)
+    assert "entries refused: 30" in text
+    assert f"{path}:2: tool 'bad0', field parameters.type: must be 'object'" in text
+    assert "bad19" in text
+    assert "bad20" not in text
+    assert "… and 10 more (--all shows them)" in text
+    assert "bad29" in run("check", path, "--all", code=1)
 
 
 def test_check_as_json(tmp_path: Path) -> None:
     path = write_lines(tmp_path, BAD, ODD, {**ODD, "source_id": "2"})
-    result = run("check", path, "--json")
-    assert result.exit_code == 1
-    findings = json.loads(result.stdout)
+    findings = run_json("check", path, code=1)
     assert findings["tools"] == 2
     assert findings["refused"] == [
         {
@@ -158,10 +147,8 @@ def test_check_as_json(tmp_path: Path) -> None:
 
 
 def test_check_of_nothing_but_wrong_entries(tmp_path: Path) -> None:
-    result = run("check", write_lines(tmp_path, BAD))
-    assert result.exit_code == 1
-    assert "0 tools in 1 file" in result.stdout
+    assert "0 tools in 1 file" in run("check", write_lines(tmp_path, BAD), code=1)
 
 
 def test_check_of_a_missing_file() -> None:
-    assert isinstance(run("check", "gone.jsonl").exception, CatalogueError)
+    invoking.fail(CatalogueError, "tools", "check", "gone.jsonl")

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.invoking import fail, run
+from tests.unit.invoking import fail, run
 from toolflow.errors import ToolFlowError, UsageError
 
 
 @pytest.fixture(autouse=True)
-def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOOLFLOW_CACHE", str(tmp_path / "cache"))
 
 

@@ -17,8 +17,8 @@ import pytest
 import trustme
 from aiohttp import web
 
-from tests.unit.cli.invoking import fail, invoke, run
 from tests.unit.curation.embedding_server import good
+from tests.unit.invoking import fail, invoke, run
 from toolflow.config import RunConfig
 from toolflow.errors import ConnectionFailedError, LLMError, UsageError
 from toolflow.llm.providers.rehearsal.provider import DEFAULT_MISTAKES
@@ -29,7 +29,7 @@ TEAM = "team-token-9876543210"
 
 @pytest.fixture(autouse=True)
 def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TOOLFLOW_CACHE", str(tmp_path / "cache"))
 

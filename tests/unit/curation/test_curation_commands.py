@@ -8,38 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
+from tests.unit import invoking
 from tests.unit.curation.embedding_server import EmbeddingServer, good
+from tests.unit.invoking import fail, invoke
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.catalog.write import write_canonical
-from toolflow.cli import app
-from toolflow.errors import LLMError, ToolFlowError, UsageError
+from toolflow.errors import LLMError, UsageError
 from toolflow.graph.graph import ToolGraph
 
 
 @pytest.fixture(autouse=True)
-def _nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TOOLFLOW_CACHE", str(tmp_path / "cache"))
-
-
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def run(*arguments: str | Path, code: int = 0) -> str:
     """Standard output of a command that ends with this exit code."""
-    result = invoke(*arguments)
-    assert result.exit_code == code, result.output
-    return result.stdout
-
-
-def fail(error: type[ToolFlowError], *arguments: str | Path) -> ToolFlowError:
-    with pytest.raises(error) as caught:
-        invoke(*arguments)
-    return caught.value
+    return invoking.run(*arguments, code=code).stdout
 
 
 @pytest.fixture
@@ -144,10 +130,10 @@ def test_a_threshold_that_was_not_measured_is_told_once(tmp_path: Path) -> None:
         server.answer = good
         build = ["graph", "build", "--limit-tools", "4", "--encoder", f"{server.endpoint.base_url}#m"]
         build += ["-o", str(tmp_path / "graph")]
-        told = CliRunner().invoke(app, build, catch_exceptions=False).stderr
+        told = invoke(*build).stderr
         assert told.count("No threshold was measured for m@") == 1
         assert "--calibrate" in told
-        told = CliRunner().invoke(app, [*build, "--threshold", "0.9"], catch_exceptions=False).stderr
+        told = invoke(*build, "--threshold", "0.9").stderr
         assert "threshold was measured" not in told
 
 

@@ -6,18 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.unit import invoking
 from tests.unit.embedded.tiny_wheel import CONTENT, write_wheel
-from toolflow.cli.model import app
 from toolflow.errors import UsageError
 from toolflow.llm.embedded.model_files import KnownModel
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return invoking.run("model", *arguments).stdout
 
 
 def test_lists_what_can_be_fetched_and_what_is(index: Path, tiny: KnownModel) -> None:

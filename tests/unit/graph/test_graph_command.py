@@ -6,27 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.unit import invoking
 from toolflow.catalog.load import load_sample
 from toolflow.catalog.write import write_canonical
-from toolflow.cli.graph import app
 from toolflow.errors import CatalogueError, GraphError, ToolFlowError, UsageError
 from toolflow.graph.graph import ToolGraph
 
 
 def run(*arguments: str | Path) -> str:
-    """Standard output of a command that succeeds."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    """Standard output of a command of ``toolflow graph`` that succeeds."""
+    return invoking.run("graph", *arguments).stdout
 
 
 def fail(error: type[ToolFlowError], *arguments: str | Path) -> ToolFlowError:
-    """The error of a command that fails."""
-    with pytest.raises(error) as caught:
-        run(*arguments)
-    return caught.value
+    """The error of one that fails."""
+    return invoking.fail(error, "graph", *arguments)
 
 
 @pytest.fixture(scope="module")

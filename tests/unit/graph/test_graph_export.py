@@ -6,10 +6,9 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
-from typer.testing import CliRunner
 
 from tests.unit.graph.word_encoder import TEXT, WordEncoder, make_tool
-from toolflow.cli.graph import app
+from tests.unit.invoking import fail, run
 from toolflow.errors import UsageError
 from toolflow.graph.edges import edge_lines, graphml, node_link
 from toolflow.graph.graph import ToolGraph, build_graph
@@ -55,30 +54,27 @@ def test_networkx_reads_what_is_written(graph: ToolGraph) -> None:
 
 @pytest.mark.parametrize("form", ["edges", "graphml", "node-link"])
 def test_export_writes_to_a_file_or_to_standard_output(saved: Path, tmp_path: Path, form: str) -> None:
-    printed = CliRunner().invoke(app, ["export", str(saved), "--format", form], catch_exceptions=False)
+    export = ("graph", "export", saved, "--format", form)
+    printed = run(*export)
     target = tmp_path / "out"
-    CliRunner().invoke(
-        app, ["export", str(saved), "--format", form, "-o", str(target)], catch_exceptions=False
-    )
+    run(*export, "-o", target)
     assert target.read_bytes() == printed.stdout_bytes
     assert b"find_flight" in target.read_bytes()
 
 
 def test_a_place_that_cannot_be_written_is_told(saved: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be written"):
-        CliRunner().invoke(
-            app, ["export", str(saved), "-o", str(tmp_path / "no" / "out")], catch_exceptions=False
-        )
+    error = fail(UsageError, "graph", "export", saved, "-o", tmp_path / "no" / "out")
+    assert "cannot be written" in error.message
 
 
 def test_score_prints_the_graph_beside_the_baselines(saved: Path, tmp_path: Path) -> None:
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"from_tool": "find_flight", "to_tool": "book_flight", "kind": "sequence"}\n')
-    arguments = ["score", str(saved), "--gold", str(gold), "--calibrate"]
-    text = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+    score = ("graph", "score", saved, "--gold", gold, "--calibrate")
+    text = run(*score).stdout
     assert "exact-name" in text
     assert "--threshold" in text
-    facts = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
+    facts = json.loads(run(*score, "--json").stdout)
     assert (facts["tools"], facts["gold_pairs"], facts["gold_missing"]) == (3, 1, 0)
     assert [score["method"] for score in facts["scores"]] == ["graph", "cosine", "exact-name"]
     assert 0 <= facts["calibrated"]["threshold"] <= 1

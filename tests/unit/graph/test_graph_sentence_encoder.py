@@ -57,10 +57,6 @@ def test_the_model_is_loaded_once_and_only_when_asked() -> None:
     assert (encoder.name, encoder.threshold) == ("sentence-transformers:mini", 0.7)
 
 
-def test_the_default_threshold_is_calibrated_for_minilm() -> None:
-    assert SentenceEncoder("mini").threshold == 0.45
-
-
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(GraphError, match="sentence-transformers") as caught:

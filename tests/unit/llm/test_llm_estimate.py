@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from random import Random
 
 import pytest
 
+from tests.reachable import reachable
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.llm.chat import CallKey, Request, ResponseFormat, Sampling, Usage
@@ -40,18 +42,17 @@ def test_everything_the_model_is_shown_counts() -> None:
     assert length_of(request_of("hello", response_format=ResponseFormat("plan", schema))) > plain + 500
 
 
-def test_tools_and_schemas_are_measured_once_and_not_kept_without_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_tools_that_were_measured_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEPT", 10)
     monkeypatch.setattr(module, "_KINDS_KEPT", 10)
     for number in range(50):
-        tool = Tool(f"t{number}", "", {"type": "object"})
+        tool = Tool(f"measured {number}", "", {"type": "object"})
         schema = {"type": "object", "title": "z" * number}
         asked = request_of("", tools=(tool,), response_format=ResponseFormat("f", schema))
         assert length_of(asked) == length_of(asked)
-    assert len(module._tools) <= 10
-    assert len(module._schemas) <= 10
+    del tool, asked
+    alive = [one for one in gc.get_objects() if isinstance(one, Tool) and one.name.startswith("measured ")]
+    assert len(alive) <= 10
 
 
 def test_characters_for_each_llm_token_are_learned_for_the_model() -> None:
@@ -116,10 +117,12 @@ def test_it_follows_when_completions_change() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KINDS_KEPT", 10)
     estimator = TokenEstimator()
+    kept = []
     for number in range(100):
         estimator.learn(request_of("hello", model=f"model-{number}"), Usage(10, 10))
-    assert len(estimator._kinds) <= 10
-    assert len(estimator._models) <= 10
+        kept.append(reachable(estimator))
+    assert kept[5] > kept[4]
+    assert kept[99] == kept[20]
 
 
 def test_text_that_no_json_can_carry_is_measured_all_the_same() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from toolflow.llm.providers.rate_headers import _MARKS, read_limits, reset_wait
+from toolflow.llm.providers.rate_headers import read_limits, reset_wait
 from toolflow.llm.quota.limits import ReportedLimit
 
 DATE = {"Date": "Tue, 24 Nov 2026 12:00:00 GMT"}
@@ -170,7 +170,10 @@ def test_answers_that_report_nothing() -> None:
 
 
 names = st.sampled_from(
-    [*_MARKS, "ratelimit-policy", "ratelimit-remaining", "ratelimit-reset", "x-ratelimit-reset-requests",
+    ["ratelimit", "ratelimit-limit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-limit-requests",
+     "x-ratelimit-limit-tokens", "x-ratelimit-limit-req-minute", "x-ratelimit-limit-requests-day",
+     "x-ratelimit-remaining-requests", "anthropic-ratelimit-tokens-limit",
+     "ratelimit-remaining", "ratelimit-reset", "x-ratelimit-reset-requests",
      "x-ratelimit-remaining", "x-ratelimit-reset", "anthropic-ratelimit-tokens-reset", "x-tokenlimit-limit",
      "date"]
 )  # fmt: skip

@@ -12,7 +12,7 @@ from toolflow.agents.prompts import shipped_prompts
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.llm.chat import CallKey, Request, ResponseFormat
-from toolflow.llm.providers.rehearsal import DEFAULT_MISTAKES, RehearsalProvider
+from toolflow.llm.providers.rehearsal import RehearsalProvider
 
 WEATHER = Tool(
     "get_weather",
@@ -31,10 +31,6 @@ def send(request: Request, mistakes: float = 0.0) -> Any:
 
 def conversation(*messages: Message) -> tuple[Message, ...]:
     return (Message("system", shipped_prompts().render("assistant", "system")), *messages)
-
-
-def test_the_default_rate_of_mistakes() -> None:
-    assert DEFAULT_MISTAKES == 0.03
 
 
 def test_a_reply_depends_on_the_seed_and_not_on_the_place_of_the_call() -> None:
