@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
-INTERRUPTED: Final = 130
+from toolflow.exit_codes import INTERRUPTED
 
 
 def main() -> None:

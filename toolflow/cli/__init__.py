@@ -24,10 +24,7 @@ from toolflow.cli import (
     tune,
 )
 from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolFlowError, UsageError
-
-FAILURE = 1
-USAGE = 2
-INTERRUPTED = 130
+from toolflow.exit_codes import FAILURE, INTERRUPTED, USAGE
 
 _USAGE_ERRORS = (UsageError, CatalogueError, GraphError, RunDirectoryError)
 

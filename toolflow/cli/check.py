@@ -11,9 +11,7 @@ from toolflow.cli.options.output import AsJson, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.runs import RunFolder
 from toolflow.cli.telling import progress
-
-_AGREES, _DIFFERS = 0, 3
-
+from toolflow.exit_codes import OK, PARTIAL
 
 EXAMPLES = examples(
     "toolflow check runs/paid",
@@ -71,4 +69,4 @@ def check(
         from toolflow.cli.check_print import print_recheck
 
         print_recheck(found, run, applied=apply, seconds=time.monotonic() - began)
-    raise typer.Exit(_AGREES if not found.stuck and (found.agrees or apply) else _DIFFERS)
+    raise typer.Exit(OK if not found.stuck and (found.agrees or apply) else PARTIAL)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolflow.cli.model_work import PARTIAL, Work, run_job
+from toolflow.cli.model_work import Work, run_job
 from toolflow.cli.options.draws import Seed
 from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.cli.telling import note, print_failures, progress
 from toolflow.errors import UsageError
+from toolflow.exit_codes import PARTIAL
 
 if TYPE_CHECKING:
     from toolflow.curation.link_checking import LinkCheck

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toolflow.cli.model_work import PARTIAL, Work, run_job
+from toolflow.cli.model_work import Work, run_job
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
 from toolflow.cli.options.draws import Seed
 from toolflow.cli.options.output import AsJson, check_output, print_json
@@ -16,6 +16,7 @@ from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.cli.telling import print_failures, progress
 from toolflow.errors import UsageError
+from toolflow.exit_codes import PARTIAL
 
 if TYPE_CHECKING:
     from toolflow.catalog.tool import Tool
@@ -54,7 +55,7 @@ def enrich(
     """Have a model fill in missing descriptions and return schemas, and evolve new tools.
 
     What was invented is marked in each tool's "provenance". The same command again goes on where the last one
-    stopped; nothing is paid for twice. Without --model or --base-url the rehearsal model answers: what it
+    stopped; nothing is paid for twice. With no model configured the rehearsal model answers: what it
     invents is good for trying out only, is marked "rehearsal", and a real model replaces it.
 
     Exit codes: 0 all done, 1 failure, 2 wrong usage, 3 something is missing (budget or failures), 130 Ctrl-C.

@@ -11,14 +11,12 @@ import typer
 
 from toolflow.cli.options.endpoints import Entry, Models
 from toolflow.cli.options.panels import LIMITS
+from toolflow.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from toolflow.curation.session import Session
 
 T = TypeVar("T")
-
-PARTIAL = 3
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,11 @@ class Bounds:
     max_time: Annotated[
         float | None,
         typer.Option(
-            min=0.001, metavar="SECONDS", help="Longest time, from this start on.", rich_help_panel=LIMITS
+            min=0.001,
+            metavar="SECONDS",
+            help="Longest time, from this start on; the calls in flight then finish, or reach "
+            "--attempt-timeout.",
+            rich_help_panel=LIMITS,
         ),
     ] = None
     max_candidates: Annotated[

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from toolflow import exit_codes
 from toolflow.assembly import Material, read_material
 from toolflow.catalog.tool import encode_json
 from toolflow.cli.telling import progress
@@ -26,10 +27,10 @@ from toolflow.text import one_line
 from toolflow.view.display import make_display
 
 _EXIT_CODES: Final[Mapping[Ending, int]] = {
-    "target_met": 0,
-    "candidate_ceiling": 3,
-    "budget_spent": 3,
-    "interrupted": 130,
+    "target_met": exit_codes.OK,
+    "candidate_ceiling": exit_codes.PARTIAL,
+    "budget_spent": exit_codes.PARTIAL,
+    "interrupted": exit_codes.INTERRUPTED,
 }
 
 
@@ -58,7 +59,7 @@ def run_synthesis(
         material = read_material(config, tell)
     if dry_run:
         _describe(config, material, folder, as_json=as_json)
-        return 0
+        return exit_codes.OK
     view = make_display(
         display, console=console, title=f"{folder} · {', '.join(config.model_names()) or 'default model'}"
     )

@@ -12,6 +12,7 @@ from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
 from toolflow.cli.options.output import AsJson, ShowAll, check_output, open_console, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
+from toolflow.exit_codes import FAILURE
 
 if TYPE_CHECKING:
     from toolflow.catalog.load import LoadReport
@@ -147,7 +148,7 @@ def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -
     else:
         _print_check(report, show_all=show_all)
     if report.skipped:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILURE)
 
 
 def _live_sources(

@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from toolflow import exit_codes
 from toolflow.assembly import Material, make_troupe, read_material
 from toolflow.catalog.tool import encode_json
-from toolflow.cli.model_work import INTERRUPTED
 from toolflow.cli.telling import note
 from toolflow.clock import monotonic
 from toolflow.config import RolesConfig, RunConfig
@@ -86,9 +86,9 @@ def run_tuning(
         )
     except KeyboardInterrupt:
         _print(measured, recommend(measured, longest), None, as_json=as_json)
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
     _print(measured, recommend(measured, longest), stop, as_json=as_json)
-    return 0
+    return exit_codes.OK
 
 
 async def _tune(
