@@ -45,12 +45,15 @@ def test_everything_the_model_is_shown_counts() -> None:
 def test_tools_that_were_measured_are_not_kept_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEPT", 10)
     monkeypatch.setattr(module, "_KINDS_KEPT", 10)
-    for number in range(50):
+
+    def measure(number: int) -> None:
         tool = Tool(f"measured {number}", "", {"type": "object"})
         schema = {"type": "object", "title": "z" * number}
         asked = request_of("", tools=(tool,), response_format=ResponseFormat("f", schema))
         assert length_of(asked) == length_of(asked)
-    del tool, asked
+
+    for number in range(50):
+        measure(number)
     alive = [one for one in gc.get_objects() if isinstance(one, Tool) and one.name.startswith("measured ")]
     assert len(alive) <= 10
 
