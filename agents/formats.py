@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -70,6 +71,7 @@ def goal_format(tools: Sequence[Tool], kind: GoalKind) -> ResponseFormat:
     return ResponseFormat("goal", _tool_goal(tools) if kind == "tool" else _CHAT_GOAL)
 
 
+@cache
 def user_turn_format(*, begun: bool, more: bool) -> ResponseFormat:
     """The format of a user's turn.
 

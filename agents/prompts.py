@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -18,6 +18,10 @@ from toolflow.errors import UsageError
 
 PromptRole = Literal["planner", "user", "assistant", "tool"]
 ROLES: tuple[PromptRole, ...] = ("planner", "user", "assistant", "tool")
+
+
+_MOST_REMEMBERED: Final = 1024
+"""Names can come from model text, too."""
 
 
 class Prompts:
@@ -42,7 +46,7 @@ class Prompts:
             if folder is not None
             else jinja2.FunctionLoader(lambda name: (shipped / name).read_text("utf-8"))
         )
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Sandbox(
             loader=loader,
             autoescape=False,  # prompts are plain text, not markup
             undefined=jinja2.StrictUndefined,
@@ -50,6 +54,7 @@ class Prompts:
             lstrip_blocks=True,
         )
         environment.filters["json"] = encode_json
+        self._constant: dict[tuple[PromptRole, str], str] = {}
         self._templates: dict[PromptRole, jinja2.Template] = {}
         self.sources: dict[PromptRole, str] = {}
         self.hashes: dict[PromptRole, str] = {}
@@ -57,7 +62,9 @@ class Prompts:
             name = f"{role}.j2"
             try:
                 source, _, _ = loader.get_source(environment, name)
-                self._templates[role] = environment.get_template(name)
+                template = self._templates[role] = environment.get_template(name)
+                # They are copied for each rendering, which takes longer as long as they are layers.
+                template.globals = dict(template.globals)
             except jinja2.TemplateNotFound as error:
                 raise UsageError(
                     f"prompt {name} is missing in {folder}",
@@ -75,9 +82,19 @@ class Prompts:
     def render(self, role: PromptRole, block: str, **values: Any) -> str:
         """One block of a role's template as text, without surrounding white space.
 
+        A block that is given no values is rendered once.
+
         Raises:
             UsageError: The template lacks the block, or names a value that is not there.
         """
+        text = None if values else self._constant.get((role, block))
+        if text is None:
+            text = self._render(role, block, values)
+            if not values:
+                self._constant[role, block] = text
+        return text
+
+    def _render(self, role: PromptRole, block: str, values: dict[str, Any]) -> str:
         template = self._templates[role]
         if block not in template.blocks:
             raise UsageError(f"prompt {role}.j2 has no block {block!r}")
@@ -85,6 +102,23 @@ class Prompts:
             return "".join(template.blocks[block](template.new_context(values))).strip()
         except jinja2.TemplateError as error:
             raise UsageError(f"prompt {role}.j2, block {block}: {error.message}") from error
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Remembers which attributes were found safe: that depends on the object's type and on the name alone."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._safe: set[tuple[type, str]] = set()
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        pair = (type(obj), attr)
+        if pair in self._safe:
+            return True
+        safe = super().is_safe_attribute(obj, attr, value)
+        if safe and len(self._safe) < _MOST_REMEMBERED:
+            self._safe.add(pair)
+        return safe
 
 
 @cache

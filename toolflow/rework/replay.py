@@ -17,11 +17,18 @@ from pydantic import ValidationError
 from toolflow.assembly import Material, labels, make_troupe, read_material
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
+from toolflow.dialogue.message import Message
 from toolflow.dialogue.scenario import Scenario
 from toolflow.errors import CatalogueError, JournalDamagedError, RunDirectoryError, ToolFlowError
 from toolflow.graph.link import ToolSet
-from toolflow.journal.asked import Asked
 from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, requests_of
+from toolflow.journal.digest import (
+    digest_of_message,
+    digest_of_request,
+    digest_of_settings,
+    digest_of_tool,
+    encode_message,
+)
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_folder, require_record
@@ -138,26 +145,37 @@ class _FromJournal:
 
     def __init__(self, journal: JournalReader, steps: list[CallKey | Envelope]) -> None:
         self._records: Mapping[CallKey, CallRecord] = {}
-        self._last: dict[str, Asked] = {}
+        self._digests: dict[int, tuple[Message, bytes]] = {}
         self._journal = journal
         self._steps = steps
 
     def begin(self, records: Mapping[CallKey, CallRecord]) -> None:
         """Answer from the calls of another dialogue."""
         self._records = records
-        self._last.clear()
+        self._digests.clear()
 
     async def complete(self, request: Request) -> Completion:
         key = request.key
         record = self._records.get(key)
         if record is None:
             raise _MissingError(f"{key.role} call {key.position} is not in the journal")
-        asked = self._last[key.role] = Asked(request, self._last.get(key.role))
-        if record.request_hash != asked.hash:
+        if record.request_hash != self._hash(request):
             known = requests_of(self._records, self._journal.part)[key]
             raise _DiffersError(mismatch(known, request).message)
         self._steps.append(key)
         return completion_of(record)
+
+    def _hash(self, request: Request) -> bytes:
+        """:func:`toolflow.journal.digest.request_hash`, with each message of the dialogue digested once."""
+        settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
+        return digest_of_request(request.seed, settings, [self._digest(each) for each in request.messages])
+
+    def _digest(self, message: Message) -> bytes:
+        known = self._digests.get(id(message))
+        if known is None:
+            # The message is kept, so that its id stays its own.
+            known = self._digests[id(message)] = message, digest_of_message(encode_message(message))
+        return known[1]
 
 
 def _config(run: Path, record: RunRecord) -> RunConfig:
