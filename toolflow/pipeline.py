@@ -157,9 +157,9 @@ class Synthesis:
         accepted, thrown_out = self._earlier.accepted, self._earlier.thrown_out
         self._progress.continue_from(len(accepted))
         for line in thrown_out:
-            self._count_thrown_out(line)
+            self._count_thrown_out(line.stage, line.reason)
         self._model.continue_from(accepted, thrown_out)
-        return {*accepted, *(line["index"] for line in thrown_out)}
+        return {*accepted, *(line.index for line in thrown_out)}
 
     def _may_begin(self, index: int) -> bool:
         room = not self._paused and self._progress.alive < self._bounds.alive()
@@ -218,11 +218,11 @@ class Synthesis:
     def _throw_out(self, index: int, line: Mapping[str, Any]) -> None:
         self._run.reject(line)
         self._model.settle(index, state_of(line["stage"]), line["stage"], line["reason"])
-        self._count_thrown_out(line)
+        self._count_thrown_out(line["stage"], line["reason"])
 
-    def _count_thrown_out(self, line: Mapping[str, Any]) -> None:
-        if line["stage"] == PLAYED:
+    def _count_thrown_out(self, stage: str, reason: str) -> None:
+        if stage == PLAYED:
             self._progress.failed += 1
         else:
             self._progress.rejected += 1
-        self._progress.reasons[line["reason"]] += 1
+        self._progress.reasons[reason] += 1

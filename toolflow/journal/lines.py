@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +29,23 @@ def unusable(path: Path, error: OSError) -> RunDirectoryError:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that can be read.
+    """Where a line stands that can be read, and of what dialogue it is.
+
+    One is held for each dialogue of a run: what the line says is left in the file, see :func:`read_line`.
 
     Attributes:
         index: Of the dialogue.
         offset: Where it begins, in bytes.
         length: In bytes, with its end of line.
-        content: Decoded; empty where only the index was wanted.
+        stage: Where the dialogue was thrown out; empty for an accepted one.
+        reason: Word for why it was; likewise.
     """
 
     index: int
     offset: int
     length: int
-    content: Mapping[str, Any]
+    stage: str = ""
+    reason: str = ""
 
 
 class Scan(NamedTuple):
@@ -70,31 +75,34 @@ class _Accepted(msgspec.Struct):
     metadata: _Metadata
 
 
+class _ThrownOut(msgspec.Struct):
+    """Likewise a line of rejected.jsonl."""
+
+    id: str
+    index: int
+    stage: str
+    reason: str
+
+
 def scan_accepted(path: Path) -> Scan:
     """What dialogues.jsonl holds; nothing but the index of a line is decoded."""
-    decoder = msgspec.json.Decoder(_Accepted)
-
-    def read(line: bytes) -> tuple[int, dict[str, Any]]:
-        line.decode()  # what is passed over below may be no text
-        return decoder.decode(line).metadata.index, {}
-
-    return _scan(path, read)
+    decode = msgspec.json.Decoder(_Accepted).decode
+    return _scan(path, lambda line: (decode(line).metadata.index,))
 
 
 def scan_thrown_out(path: Path) -> Scan:
-    """What rejected.jsonl holds."""
+    """What rejected.jsonl holds; of a line its index, stage and reason are decoded."""
+    decode = msgspec.json.Decoder(_ThrownOut).decode
 
-    def read(line: bytes) -> tuple[int, dict[str, Any]]:
-        content = msgspec.json.decode(line, type=dict[str, Any])
-        index = content.get("index")
-        if not isinstance(index, int) or not {"stage", "reason", "id"} <= content.keys():
-            raise msgspec.ValidationError("not a line of rejected.jsonl")
-        return index, content
+    def read(line: bytes) -> tuple[int, str, str]:
+        thrown_out = decode(line)
+        # A few words stand for all of them.
+        return thrown_out.index, sys.intern(thrown_out.stage), sys.intern(thrown_out.reason)
 
     return _scan(path, read)
 
 
-def _scan(path: Path, read: Callable[[bytes], tuple[int, dict[str, Any]]]) -> Scan:
+def _scan(path: Path, read: Callable[[bytes], tuple[int] | tuple[int, str, str]]) -> Scan:
     found: dict[int, Line] = {}
     damaged: list[int] = []
     torn, offset = False, 0
@@ -102,18 +110,29 @@ def _scan(path: Path, read: Callable[[bytes], tuple[int, dict[str, Any]]]) -> Sc
         return Scan([], damaged)
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            try:
-                # What reads as whole may lack its last digits.
-                torn = not line.endswith(b"\n")
-                index, content = (None, {}) if torn else read(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                index, content = None, {}
-            if index is None or index in found:
+            torn = not line.endswith(b"\n")  # what reads as whole may lack its last digits
+            known = None
+            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                line.decode()  # what the decoder passes over may be no text
+                known = None if torn else read(line)
+            if known is None or known[0] in found:
                 damaged.append(number)
             else:
-                found[index] = Line(index, offset, len(line), content)
+                index, *why = known
+                found[index] = Line(index, offset, len(line), *why)
             offset += len(line)
     return Scan(list(found.values()), damaged, torn)
+
+
+def read_line(path: Path, line: Line) -> dict[str, Any]:
+    """What a line says that a scan has found.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(line.offset)
+        return msgspec.json.decode(file.read(line.length), type=dict[str, Any])
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from toolflow.clock import Clock, wall
 from toolflow.journal.asked import Asked, record_call
 from toolflow.journal.bodies import CallRecord, completion_of, requests_of
 from toolflow.journal.calls import CallJournal
+from toolflow.journal.lines import Line
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import State
 from toolflow.llm.chat import CallKey, ChatModel, Completion, Request
@@ -42,7 +42,7 @@ class JournalledModel:
         """Replies that wait to be durable."""
         return self._recording
 
-    def continue_from(self, accepted: Collection[int], thrown_out: Iterable[Mapping[str, Any]]) -> None:
+    def continue_from(self, accepted: Collection[int], thrown_out: Iterable[Line]) -> None:
         """Bring the journal's states into line with the data set that earlier processes wrote.
 
         The lines of dialogues.jsonl and rejected.jsonl say what is finished: a line is written before its
@@ -50,10 +50,10 @@ class JournalledModel:
 
         Args:
             accepted: Indices in dialogues.jsonl.
-            thrown_out: The lines of rejected.jsonl.
+            thrown_out: Those of rejected.jsonl.
         """
         finished: dict[int, tuple[State, str | None, str | None]] = {
-            line["index"]: (state_of(line["stage"]), line["stage"], line["reason"]) for line in thrown_out
+            line.index: (state_of(line.stage), line.stage, line.reason) for line in thrown_out
         }
         finished.update(dict.fromkeys(accepted, ("accepted", None, None)))
         for known in self._journal.states():

@@ -14,6 +14,7 @@ import msgspec
 
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.lines import (
+    Line,
     append_line,
     keep_lines,
     open_appending,
@@ -43,7 +44,7 @@ class Earlier:
 
     Attributes:
         accepted: Indices of the accepted dialogues, ascending.
-        thrown_out: Lines of rejected.jsonl.
+        thrown_out: Where the lines of rejected.jsonl stand, with stage and reason.
         spare: Accepted dialogues beyond the target, which left dialogues.jsonl; the journal keeps them.
         damaged: Lines that could not be read, or stood there twice; the journal replaces them.
         retried: Failed dialogues that are tried again.
@@ -51,7 +52,7 @@ class Earlier:
     """
 
     accepted: Sequence[int] = ()
-    thrown_out: Sequence[Mapping[str, Any]] = ()
+    thrown_out: Sequence[Line] = ()
     spare: int = 0
     damaged: int = 0
     retried: int = 0
@@ -201,7 +202,7 @@ class RunDirectory:
         known = {line.index for line in accepted.lines}
         left = [line for line in thrown_out.lines if line.index not in known]
         in_both = len(thrown_out.lines) - len(left)
-        staying = [line for line in left if not (retry_failed and line.content["stage"] == PLAYED)]
+        staying = [line for line in left if not (retry_failed and line.stage == PLAYED)]
         if accepted.damaged or len(kept) < len(accepted.lines):
             keep_lines(self.dialogues, kept)
         if thrown_out.damaged or len(staying) < len(thrown_out.lines):
@@ -210,7 +211,7 @@ class RunDirectory:
             self._file(path)  # is there from the start, if empty
         return Earlier(
             sorted(first),
-            [line.content for line in staying],
+            staying,
             spare=len(accepted.lines) - len(kept),
             damaged=len(accepted.damaged) + len(thrown_out.damaged) + in_both,
             retried=len(left) - len(staying),

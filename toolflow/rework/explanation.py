@@ -7,14 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from toolflow.dialogue.dialogue import dialogue_id
 from toolflow.dialogue.message import Message
 from toolflow.dialogue.plan import Goal
 from toolflow.errors import JournalDamagedError, RunDirectoryError, UsageError
 from toolflow.journal.bodies import JournalledCall
-from toolflow.journal.lines import scan_accepted, scan_thrown_out
+from toolflow.journal.lines import read_line, scan_accepted, scan_thrown_out
 from toolflow.journal.replay import state_of
 from toolflow.llm.budget.prices import PICODOLLARS, Price, Prices
 from toolflow.llm.chat import CallKey
@@ -126,28 +124,22 @@ def find_index(rework: Rework, wanted: str | None) -> int:
 def _line(rework: Rework, replayed: Replayed) -> tuple[Mapping[str, Any], str]:
     """What the files, or else the checks, say of a dialogue; and where it stands."""
     index = replayed.index
-    for line in scan_thrown_out(rework.run / "rejected.jsonl").lines:
+    rejected, dialogues = rework.run / "rejected.jsonl", rework.run / "dialogues.jsonl"
+    for line in scan_thrown_out(rejected).lines:
         if line.index == index:
-            state = state_of(line.content["stage"])
             known = replayed.outcome
             # The checks of today give places, too.
-            same = known is not None and not known.accepted and known.line["reason"] == line.content["reason"]
-            return known.line if same and known is not None else line.content, state
-    for line in scan_accepted(rework.run / "dialogues.jsonl").lines:
+            same = known is not None and not known.accepted and known.line["reason"] == line.reason
+            content = known.line if same and known is not None else read_line(rejected, line)
+            return content, state_of(line.stage)
+    for line in scan_accepted(dialogues).lines:
         if line.index == index:
-            return _read(rework.run / "dialogues.jsonl", line.offset, line.length), "accepted"
+            return read_line(dialogues, line), "accepted"
     if replayed.outcome is None:
         return {}, "unfinished"
     if replayed.outcome.accepted:
         return replayed.outcome.line, "spare"
     return replayed.outcome.line, state_of(replayed.outcome.line["stage"])
-
-
-def _read(path: Path, offset: int, length: int) -> Mapping[str, Any]:
-    with path.open("rb") as file:
-        file.seek(offset)
-        content: dict[str, Any] = msgspec.json.decode(file.read(length))
-    return content
 
 
 def _calls(rework: Rework, index: int) -> tuple[list[JournalledCall], str]:

@@ -209,7 +209,7 @@ def _standing(line: Line | None, *, accepted: bool) -> Standing:
         return Standing("missing")
     if accepted:
         return Standing("accepted")
-    return standing_of(line.content["stage"], line.content["reason"])
+    return standing_of(line.stage, line.reason)
 
 
 def _contents(path: Path, lines: Iterable[Line | bytes]) -> Iterator[bytes]:

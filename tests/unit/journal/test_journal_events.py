@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from toolflow.journal.calls import MemoryJournal
 from toolflow.journal.events import RunEvents
+from toolflow.journal.lines import Line
 from toolflow.journal.replay import JournalledModel
 from toolflow.llm.chat import Completion, Request
 from toolflow.llm.concurrency.limit import LimitChange
@@ -79,8 +80,8 @@ def test_states_follow_the_lines_that_an_earlier_process_wrote() -> None:
     JournalledModel(Unasked(), journal).continue_from(
         {0, 1, 6},
         [
-            {"index": 3, "stage": "checks", "reason": "incomplete_plan"},
-            {"index": 4, "stage": "dialogue", "reason": "deadline"},
+            Line(3, 0, 9, "checks", "incomplete_plan"),
+            Line(4, 9, 9, "dialogue", "deadline"),
         ],
     )
     states = {known.dialogue: (known.state, known.stage, known.reason) for known in journal.states()}

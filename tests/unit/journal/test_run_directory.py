@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.lines import encode_line, read_lines
+from toolflow.journal.lines import encode_line, read_line, read_lines
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import CATALOGUE, Inputs
 
@@ -31,7 +31,7 @@ def test_an_equal_run_is_continued(tmp_path: Path) -> None:
         assert run.claim({"seed": 1}, {"n": 10})
         earlier = run.take_up(target=10)
     assert earlier.accepted == [0]
-    assert [entry["index"] for entry in earlier.thrown_out] == [1]
+    assert [line.index for line in earlier.thrown_out] == [1]
     assert earlier.damaged == earlier.spare == earlier.retried == 0
 
 
@@ -222,6 +222,34 @@ def test_lines_behind_a_damaged_one_are_kept(tmp_path: Path) -> None:
         assert run.dialogues.read_bytes() == lines[0] + lines[3]
 
 
+def test_lines_of_rejected_jsonl_are_known_by_place_stage_and_reason(tmp_path: Path) -> None:
+    lines = [
+        {"id": "d0000003", "index": 3, "stage": "checks", "reason": "role_order", "detail": "x" * 5000},
+        {"id": "d0000001", "index": 1, "stage": "dialogue", "reason": "crash", "traceback": "é"},
+    ]
+    with RunDirectory(tmp_path) as run:
+        run.claim({}, {})
+        for entry in lines:
+            run.reject(entry)
+        found = run.take_up(target=9).thrown_out
+        assert [(each.index, each.stage, each.reason) for each in found] == [
+            (3, "checks", "role_order"),
+            (1, "dialogue", "crash"),
+        ]
+        assert [read_line(run.rejected, each) for each in found] == lines
+
+
+@pytest.mark.parametrize("field", ["id", "index", "stage", "reason"])
+def test_a_line_of_rejected_jsonl_that_lacks_a_field_is_damaged(tmp_path: Path, field: str) -> None:
+    whole = {"id": "d0000003", "index": 3, "stage": "checks", "reason": "role_order"}
+    with RunDirectory(tmp_path) as run:
+        run.claim({}, {})
+        run.reject({name: value for name, value in whole.items() if name != field})
+        run.reject(whole | {"index": 5})
+        earlier = run.take_up(target=9)
+    assert ([each.index for each in earlier.thrown_out], earlier.damaged) == ([5], 1)
+
+
 def test_a_dialogue_in_both_files_counts_as_accepted(tmp_path: Path) -> None:
     with RunDirectory(tmp_path) as run:
         run.claim({}, {})
@@ -230,7 +258,7 @@ def test_a_dialogue_in_both_files_counts_as_accepted(tmp_path: Path) -> None:
             run.reject({"id": "d", "index": index, "stage": "checks", "reason": "role_order"})
         earlier = run.take_up(target=9)
         assert earlier.accepted == [4]
-        assert [entry["index"] for entry in earlier.thrown_out] == [5]
+        assert [line.index for line in earlier.thrown_out] == [5]
 
 
 def test_a_run_keeps_its_inputs_and_tells_how_another_differs(tmp_path: Path) -> None:
