@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import toolflow
 from toolflow.assembly import Material, describe, labels, make_troupe
@@ -21,6 +21,7 @@ from toolflow.errors import JournalDamagedError
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.events import RunEvents
 from toolflow.journal.fork import begin_fork
+from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_directory import Earlier, RunDirectory
 from toolflow.journal.salvage import Salvage, mend
 from toolflow.llm.connect import Connection, connect
@@ -38,6 +39,7 @@ _ALIVE_PER_PERMIT: Final = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
 
 _Begun = Literal["run_begun", "run_continued"]
+_BEGINNINGS: Final = frozenset(get_args(_Begun))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +129,30 @@ class _Run:
         for notice in earlier.notices():
             self.display.notice(notice)
         with SqliteJournal(self.directory.journal) as journal:
+            before = self._before(journal)
             events = RunEvents(journal)
             if saved is not None:
                 self.display.notice(str(saved))
                 events.note("journal_salvaged", **saved.to_json())
             events.note(begun, target=self.config.n, toolflow=toolflow.__version__)
             try:
-                result = await self._play(earlier, journal, events)
+                result = await self._play(earlier, before, journal, events)
             except BaseException as error:
                 events.note("run_ended", error=str(error) or type(error).__name__)
                 raise
             events.note("run_ended", ending=result.ending)
             return result
 
-    async def _play(self, earlier: Earlier, journal: SqliteJournal, events: RunEvents) -> Result:
+    def _before(self, journal: SqliteJournal) -> Before:
+        with JournalReader(self.directory.journal) as reader:
+            begun = sum(event.kind in _BEGINNINGS for event in reader.events())
+        return Before(self.directory.read_summary(), journal.totals().all, begun)
+
+    async def _play(
+        self, earlier: Earlier, before: Before, journal: SqliteJournal, events: RunEvents
+    ) -> Result:
         """Put everything together, let it run under watch, and sum it up however it ends."""
         progress = Progress(self.config.n, monotonic)
-        before = Before(self.directory.read_summary(), journal.totals().all)
         with open_calling(
             self.config, self.connection, self.spending, journal, self.directory.path
         ) as calling:

@@ -1,8 +1,10 @@
 """summary.json: what a run has come to, this process and earlier ones together.
 
-Completed calls, their attempts and LLM tokens come from the journal, those of killed processes too. What
-it does not hold is added up from one summary to the next: ``failed`` calls, ``unanswered`` attempts (that
-brought no completion), ``rate_limited`` ones, and ``wall_s``. Of these a killed process leaves nothing.
+Dialogues, reasons, completed calls and their attempts, LLM tokens and cost are of the whole run, killed
+processes included: its files and its journal hold them. What these do not hold is added up from one summary
+to the next: calls that ``failed``, attempts that stayed ``unanswered`` (part of ``attempts``), were
+``rate_limited`` or ``stalled``, calls ``taken_over`` from another run, and ``wall_s``. A killed process
+leaves nothing of these; ``processes`` tells how many were begun, and how many of them are counted.
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ class Before:
     Attributes:
         summary: What an earlier process left; empty where none did.
         journalled: The calls of the run until then.
+        processes: How many had been at the run.
     """
 
     summary: Mapping[str, Any]
     journalled: Sum
+    processes: int
 
 
 def summarise(
@@ -51,6 +55,7 @@ def summarise(
     earlier = before.summary.get("calls", {})
     answered = journalled.attempts - before.journalled.attempts
     unanswered = max(calls.attempts - answered, 0) + earlier.get("unanswered", 0)
+    counted = before.summary.get("processes", {}).get("counted", 0)
     return {
         "dialogues": {
             "target": snapshot.target,
@@ -74,5 +79,7 @@ def summarise(
         },
         "cost_usd": None if cost is None else round(cost, 6),  # never guessed
         "wall_s": round(snapshot.seconds + before.summary.get("wall_s", 0.0), 3),
+        # Of a damaged journal the events may be lost.
+        "processes": {"begun": 1 + max(before.processes, counted), "counted": 1 + counted},
         "rehearsal": rehearsal,
     }

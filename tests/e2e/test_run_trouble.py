@@ -61,6 +61,17 @@ def test_finished_dialogues_outlive_their_journal(
     assert not indices & done
 
 
+def test_the_summary_tells_that_a_process_was_killed(start: Start, killed: Run, tmp_path: Path) -> None:
+    """It leaves neither its time nor what failed; calls and LLM tokens are known all the same."""
+    run = copied(killed, tmp_path / "run")
+    for counted in (1, 2):
+        said = continued(start, run)
+        assert "killed processes not counted: 1" in said
+        summary = json.loads((run.folder / "summary.json").read_text())
+        assert summary["processes"] == {"begun": 1 + counted, "counted": counted}
+        assert summary["calls"]["completed"] == run.journalled()
+
+
 def test_a_journal_outlives_its_dialogues(
     command: Command, start: Start, killed: Run, tmp_path: Path, reference: Reference
 ) -> None:

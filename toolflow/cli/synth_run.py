@@ -98,13 +98,15 @@ def _describe(config: RunConfig, material: Material, output: Path, *, as_json: b
 def _report(result: Result, output: Path, console: Console) -> None:
     """The end of a run in a few lines, on stderr beside the display."""
     counts, calls = result.summary["dialogues"], result.summary["calls"]
-    tokens = result.summary["tokens"]
+    tokens, processes = result.summary["tokens"], result.summary["processes"]
+    killed = processes["begun"] - processes["counted"]
     tell = partial(console.print, soft_wrap=True)
     tell(
         Text(
             f"{counts['accepted']:,} of {counts['target']:,} dialogues accepted, "
             f"{counts['rejected']:,} rejected, {counts['failed']:,} failed; {calls['completed']:,} calls, "
-            f"{tokens['prompt'] + tokens['completion']:,} LLM tokens, {result.summary['wall_s']:.1f} s."
+            f"{tokens['prompt'] + tokens['completion']:,} LLM tokens, {result.summary['wall_s']:.1f} s"
+            f"{f' (killed processes not counted: {killed})' if killed else ''}."
         )
     )
     for reason, count in result.summary["reasons"].items():
