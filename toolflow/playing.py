@@ -240,7 +240,7 @@ class _Oversight:
         """A signal asks the run to stop; the second one cancels it without us."""
         self.events.note("stop_asked", signal=number.name)
         if not again:
-            self.display.notice("Stopping: the calls in flight finish first. Once more to stop at once.")
+            self.display.notice(_draining(self.calling.model.in_flight))
             self.synthesis.stop()
 
     def _end_spent(self, reason: str) -> None:
@@ -253,6 +253,14 @@ class _Oversight:
         self.display.notice(str(bark))
         kind: Literal["no_progress", "progress_again"] = "no_progress" if bark.waits else "progress_again"
         self.events.note(kind, seconds=round(bark.quiet, 1), waits=list(bark.waits))
+
+
+def _draining(calls: int) -> str:
+    """What a first signal leads to, and what a second one would."""
+    if calls == 0:
+        return "Stopping: no call is in flight."
+    them, finish = ("1 call", "finishes") if calls == 1 else (f"{calls:,} calls", "finish")
+    return f"Stopping: {them} in flight {finish} first. Once more to stop at once, and to pay for them again."
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ def test_keys_change_the_limit_pause_and_stop(start: Start, tmp_path: Path) -> N
         terminal.wait_for("PAUSED")
         terminal.press("\x1b[C")
         terminal.press("q")
-        terminal.wait_for("Stopping: the calls in flight finish first")
+        terminal.wait_for("in flight finish first. Once more to stop at once")
         assert terminal.ends() == 130
         assert termios.tcgetattr(terminal.side) == terminal.before
     finally:

@@ -140,6 +140,18 @@ def test_a_stricter_check_throws_out_and_the_run_is_refilled(
     assert not refilled & set(long)
 
 
+@pytest.mark.parametrize("torn", [0, 500])
+def test_lines_that_are_written_meanwhile_are_no_difference(run: Path, torn: int) -> None:
+    """The run goes on while it is checked: what it finishes is in its journal before its line is written."""
+    file = run / "dialogues.jsonl"
+    whole = file.read_bytes()
+    kept = len(b"".join(whole.splitlines(keepends=True)[:-3]))
+    file.write_bytes(whole[: kept + torn])
+    found = recheck(run, progress=lambda done, _total: done or file.write_bytes(whole), processes=1)
+    assert found.agrees
+    assert found.to_json() == look(run).to_json()
+
+
 def test_several_processes_find_the_same(run: Path) -> None:
     (run / "dialogues.jsonl").unlink()
     assert look(run, processes=2).to_json() == look(run).to_json()

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import msgspec
 
@@ -80,7 +80,7 @@ class _ThrownOut(msgspec.Struct):
 
     id: str
     index: int
-    stage: str
+    stage: Annotated[str, msgspec.Meta(min_length=1)]
     reason: str
 
 

@@ -42,6 +42,11 @@ class JournalledModel:
         """Replies that wait to be durable."""
         return self._recording
 
+    @property
+    def in_flight(self) -> int:
+        """Calls that are asked and not yet durable: what :meth:`drain` waits for."""
+        return self._in_flight
+
     def continue_from(self, accepted: Collection[int], thrown_out: Iterable[Line]) -> None:
         """Bring the journal's states into line with the data set that earlier processes wrote.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,41 +137,71 @@ def recheck(run: Path, *, progress: Callable[[int, int], object], processes: int
     Raises:
         RunDirectoryError: There is no run that can be read.
     """
-    accepted, thrown_out = scan_accepted(run / "dialogues.jsonl"), scan_thrown_out(run / "rejected.jsonl")
-    before = {line.index: line for line in thrown_out.lines} | {line.index: line for line in accepted.lines}
-    in_both = len(accepted.lines) + len(thrown_out.lines) - len(before)
-    known = {line.index for line in accepted.lines}
+    lines, damaged = _read(run)
     with Rework(run) as rework:
         target = rework.config.n
-        indices = sorted({*rework.journal.dialogues(), *before})
-        found = Recheck(damaged=len(accepted.damaged) + len(thrown_out.damaged) + in_both)
-        files = ((run / "dialogues.jsonl", accepted.lines), (run / "rejected.jsonl", thrown_out.lines))
-        digests = {
-            line.index: digest_of(content)
-            for path, lines in files
-            for line, content in zip(lines, _contents(path, lines), strict=True)
-            if before[line.index] is line
-        }
+        indices = sorted({*rework.journal.dialogues(), *lines})
+        found = Recheck(damaged=damaged)
+        digests = _digests(run, lines.values())
         tasks = [
             [(index, digests.get(index, b"")) for index in indices[at : at + _AT_A_TIME]]
             for at in range(0, len(indices), _AT_A_TIME)
         ]
+        without_line: list[Judged] = []
         done = 0
         progress(0, len(indices))
         for judged in judge_all(rework, tasks, processes or worthwhile_processes(len(indices))):
             for one in judged:
-                _sort_in(found, one, before.get(one.index), was_accepted=one.index in known)
+                if one.index in lines:
+                    _sort_in(found, one, lines[one.index])
+                else:
+                    without_line.append(one)
             done += len(judged)
             progress(done, len(indices))
-    _set_spare_aside(found, target, known)
+    if without_line:
+        lines |= _sort_in_late(found, run, without_line)
+    _set_spare_aside(found, target, {index for index, line in lines.items() if not line.stage})
     found.changes.sort(key=lambda change: change.index)
+    found.thrown_out = dict(sorted(found.thrown_out.items()))
     return found
 
 
-def _sort_in(found: Recheck, judged: Judged, line: Line | None, *, was_accepted: bool) -> None:
+def _read(run: Path) -> tuple[dict[int, Line], int]:
+    """A line for each dialogue, the accepted one if it has two; and how many are damaged or doubled."""
+    accepted, thrown_out = scan_accepted(run / "dialogues.jsonl"), scan_thrown_out(run / "rejected.jsonl")
+    lines = {line.index: line for line in (*thrown_out.lines, *accepted.lines)}
+    in_both = len(accepted.lines) + len(thrown_out.lines) - len(lines)
+    return lines, len(accepted.damaged) + len(thrown_out.damaged) + in_both
+
+
+def _digests(run: Path, lines: Collection[Line]) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    for name, thrown_out in (("dialogues.jsonl", False), ("rejected.jsonl", True)):
+        own = [line for line in lines if bool(line.stage) == thrown_out]
+        contents = _contents(run / name, own)
+        found |= {line.index: digest_of(content) for line, content in zip(own, contents, strict=True)}
+    return found
+
+
+def _sort_in_late(found: Recheck, run: Path, judged: Sequence[Judged]) -> dict[int, Line]:
+    """Sort in dialogues that had no line; where the run goes on it may have been written since.
+
+    Returns:
+        The lines that have been written.
+    """
+    now, found.damaged = _read(run)
+    lines = {one.index: now[one.index] for one in judged if one.standing is not None and one.index in now}
+    digests = _digests(run, lines.values())
+    for one in judged:
+        same = one.line is not None and digest_of(one.line) == digests.get(one.index)
+        _sort_in(found, replace(one, line=None) if same else one, lines.get(one.index))
+    return lines
+
+
+def _sort_in(found: Recheck, judged: Judged, line: Line | None) -> None:
     """Put a dialogue where it stands now; one that cannot be judged stays where it is."""
     index = judged.index
-    before = _standing(line, accepted=was_accepted)
+    before = _standing(line)
     after = judged.standing
     if judged.whole in {"differs", "damaged"} or (judged.whole == "unfinished" and before.state in _JUDGED):
         found.stuck[index] = judged.detail
@@ -204,12 +234,10 @@ def _set_spare_aside(found: Recheck, target: int, known: set[int]) -> None:
     found.accepted = {index: found.accepted[index] for index in first}
 
 
-def _standing(line: Line | None, *, accepted: bool) -> Standing:
+def _standing(line: Line | None) -> Standing:
     if line is None:
         return Standing("missing")
-    if accepted:
-        return Standing("accepted")
-    return standing_of(line.stage, line.reason)
+    return standing_of(line.stage, line.reason) if line.stage else Standing("accepted")
 
 
 def _contents(path: Path, lines: Iterable[Line | bytes]) -> Iterator[bytes]:
