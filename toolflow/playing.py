@@ -259,8 +259,9 @@ def _draining(calls: int) -> str:
     """What a first signal leads to, and what a second one would."""
     if calls == 0:
         return "Stopping: no call is in flight."
-    them, finish = ("1 call", "finishes") if calls == 1 else (f"{calls:,} calls", "finish")
-    return f"Stopping: {them} in flight {finish} first. Once more to stop at once, and to pay for them again."
+    first = "1 call in flight finishes" if calls == 1 else f"{calls:,} calls in flight finish"
+    again = "it" if calls == 1 else "them"
+    return f"Stopping: {first} first. Once more to stop at once, and to pay for {again} again."
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ def test_the_summary_tells_that_a_process_was_killed(start: Start, killed: Run, 
     run = copied(killed, tmp_path / "run")
     for counted in (1, 2):
         said = continued(start, run)
-        assert "killed processes not counted: 1" in said
+        assert "s (processes not counted: 1)" in said
         summary = json.loads((run.folder / "summary.json").read_text())
         assert summary["processes"] == {"begun": 1 + counted, "counted": counted}
         assert summary["calls"]["completed"] == run.journalled()
@@ -284,7 +284,7 @@ def test_a_second_signal_stops_at_once_while_calls_finish(
     assert until(process, lambda: run.server.count("completed") >= run.concurrency)
     process.send_signal(first)
     assert process.stderr is not None
-    while "Stopping: the calls in flight finish first" not in process.stderr.readline():
+    while "calls in flight finish first. Once more to stop at once" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(again)
     _, said = process.communicate(timeout=60)

@@ -99,14 +99,14 @@ def _report(result: Result, output: Path, console: Console) -> None:
     """The end of a run in a few lines, on stderr beside the display."""
     counts, calls = result.summary["dialogues"], result.summary["calls"]
     tokens, processes = result.summary["tokens"], result.summary["processes"]
-    killed = processes["begun"] - processes["counted"]
+    uncounted = processes["begun"] - processes["counted"]
     tell = partial(console.print, soft_wrap=True)
     tell(
         Text(
             f"{counts['accepted']:,} of {counts['target']:,} dialogues accepted, "
             f"{counts['rejected']:,} rejected, {counts['failed']:,} failed; {calls['completed']:,} calls, "
             f"{tokens['prompt'] + tokens['completion']:,} LLM tokens, {result.summary['wall_s']:.1f} s"
-            f"{f' (killed processes not counted: {killed})' if killed else ''}."
+            f"{f' (processes not counted: {uncounted})' if uncounted else ''}."
         )
     )
     for reason, count in result.summary["reasons"].items():

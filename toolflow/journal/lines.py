@@ -24,7 +24,8 @@ def unusable(path: Path, error: OSError) -> RunDirectoryError:
         hint = "Free some disk space, then run the same command again: it goes on where it was."
     else:
         hint = "Check that the folder is there and writable, or choose another one with -o."
-    return RunDirectoryError(f"{path}: {error.strerror or error}", hint=hint)
+    what = "it is a file, and has to be a folder" if isinstance(error, FileExistsError) else error.strerror
+    return RunDirectoryError(f"{path}: {what or error}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

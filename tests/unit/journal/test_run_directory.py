@@ -45,6 +45,12 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path: Path) ->
         run.claim({"seed": 1, "sampler": {"kind": "random"}}, {})
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(RunDirectoryError, match="run: it is a file"), RunDirectory(tmp_path / "run"):
+        pass
+
+
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     with RunDirectory(tmp_path) as run:
         run.claim({}, {})
