@@ -54,30 +54,42 @@ def digest_of_message(encoded: bytes) -> bytes:
     return hashlib.blake2b(encoded, digest_size=16).digest()
 
 
-_digests: Final[dict[int, tuple[object, bytes]]] = {}
-_MOST_DIGESTS: Final = 8192
-"""By identity, for tools and schemas never change. The object is kept too, so that its id stays its own."""
+class _Known:
+    """Digests of the last so many things, by identity, for tools and schemas never change.
+
+    The thing is kept beside its digest, so that its id stays its own.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._digests: dict[int, tuple[object, bytes]] = {}
+
+    def get(self, thing: object) -> bytes | None:
+        known = self._digests.get(id(thing))
+        return known[1] if known else None
+
+    def add(self, thing: object, content: object) -> bytes:
+        digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+        if len(self._digests) >= self._most:
+            del self._digests[next(iter(self._digests))]
+        self._digests[id(thing)] = (thing, digest)
+        return digest
+
+
+_tools: Final = _Known(8192)
+_schemas: Final = _Known(256)
+"""That of a plan belongs to one dialogue alone and takes 30 KB: few are kept."""
 
 
 def digest_of_tool(tool: Tool) -> bytes:
     """16 bytes of what the model is told about a tool."""
-    known = _digests.get(id(tool))
-    return known[1] if known else _digest(tool, [tool.function_name, tool.description, tool.parameters])
+    return _tools.get(tool) or _tools.add(tool, [tool.function_name, tool.description, tool.parameters])
 
 
 def digest_of_schema(schema: Mapping[str, Any]) -> bytes:
     """16 bytes of a reply schema."""
-    known = _digests.get(id(schema))
-    return known[1] if known else _digest(schema, schema)
+    return _schemas.get(schema) or _schemas.add(schema, schema)
 
 
 def _digest_of_format(response_format: ResponseFormat) -> list[Any]:
     return [response_format.name, digest_of_schema(response_format.schema)]
-
-
-def _digest(thing: object, content: object) -> bytes:
-    digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
-    if len(_digests) >= _MOST_DIGESTS:
-        del _digests[next(iter(_digests))]
-    _digests[id(thing)] = (thing, digest)
-    return digest
