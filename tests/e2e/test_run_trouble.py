@@ -63,9 +63,9 @@ def test_finished_dialogues_outlive_their_journal(
 
 def test_the_summary_tells_that_a_process_was_killed(start: Start, killed: Run, tmp_path: Path) -> None:
     """It leaves neither its time nor what failed; calls and LLM tokens are known all the same."""
-    run = copied(killed, tmp_path / "run")
+    run = killed.copied(tmp_path / "run")
     for counted in (1, 2):
-        said = continued(start, run)
+        said = finish(start, run)
         assert "s (processes not counted: 1)" in said
         summary = json.loads((run.folder / "summary.json").read_text())
         assert summary["processes"] == {"begun": 1 + counted, "counted": counted}
