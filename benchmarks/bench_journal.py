@@ -2,10 +2,11 @@
 
     python -m benchmarks.bench_journal [CASE…] [--calls 12000] [--repeats 5]
 
-Every figure of CPU is of a fresh process against a server in a process of its own, all of its threads
-together; with and without the journal in turn. The difference of two such runs is what the journal takes. The
-server is as lean as can be, so that it is the client that a small machine is busy with; where a pace was not
-reached for all that, ``pace_reached`` says so: how long calls wait is then mostly how long the loop is busy.
+CPU is that of all threads of a process, against a server in a process of its own: so many calls with the
+journal and as many without it in turn, for the speed of a machine that others share changes from second to
+second. The difference of the medians is what the journal takes. The server is as lean as can be, so that it
+is the client that a small machine is busy with. A call waits in the journal as long as the loop is busy with
+all else, too: ``wait`` tells how long it does where replies cost nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import argparse
 import asyncio
 import gc
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -29,16 +32,16 @@ from benchmarks.journal_calls import (
     ALIVE,
     KINDS,
     Call,
+    Drive,
     Recorder,
     dialogues,
-    drive,
     play_dialogues,
     prompt_bytes,
 )
 from benchmarks.journal_growth import case_resume, case_size
 from benchmarks.record import spread, write
 from toolflow.journal.bodies import CallRecord
-from toolflow.journal.calls import MemoryJournal, SqliteJournal
+from toolflow.journal.calls import NEWS_AFTER, MemoryJournal, SqliteJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.llm.chat import ChatModel, Completion, Request
 from toolflow.llm.concurrency.limit import FixedConcurrency
@@ -77,42 +80,59 @@ class TimedJournal(SqliteJournal):
         self.waited.append(time.perf_counter() - began)
 
 
+class Resting:
+    """Answers after a while with the reply that was recorded, at next to no CPU."""
+
+    def __init__(self, calls: list[list[Call]]) -> None:
+        self._replies = {request.key: completion for each in calls for request, completion in each}
+
+    async def complete(self, request: Request) -> Completion:
+        await asyncio.sleep(LATENCY)
+        return self._replies[request.key]
+
+
 def worker(arguments: argparse.Namespace) -> None:
-    """One measurement in this process, printed as JSON."""
+    """Calls with and without the journal, in turn, in this process; printed as JSON."""
+    turns = arguments.turns
     known = KINDS[arguments.kind]()
-    # Full rounds, for a rest of a few dialogues could not keep the pace.
-    rounds = max(1, round(arguments.calls * len(known) / sum(map(len, known)) / ALIVE))
-    calls = dialogues(arguments.kind, rounds * ALIVE)
-    total = sum(map(len, calls))
+    per_turn = arguments.calls // turns
+    count = ALIVE + arguments.calls * len(known) // sum(map(len, known))
+    calls = dialogues(arguments.kind, 2 * count)
     gc.collect()
     gc.freeze()  # a run does not hold the calls that are to come
 
+    async def turn(playing: Drive) -> dict[str, float]:
+        cpu, wall = time.process_time(), time.perf_counter()
+        await playing.go(per_turn, arguments.pace)
+        took = time.perf_counter() - wall
+        await asyncio.sleep(NEWS_AFTER)  # until the last states are written
+        return {"cpu_us": 1e6 * (time.process_time() - cpu) / per_turn, "calls_per_s": per_turn / took}
+
     async def play(folder: Path) -> dict[str, Any]:
         client, _ = make_client([arguments.worker], lambda: FixedConcurrency(ALIVE), None, 60.0)
-        model: ChatModel = Rehearsed(client, calls)
-        found: dict[str, Any] = {}
-        with ExitStack() as stack:
-            journal = TimedJournal(folder / "journal.sqlite") if arguments.journal else None
-            if journal is not None:
-                stack.enter_context(journal)
-                model = JournalledModel(model, journal)
-            cpu, wall = time.process_time(), time.perf_counter()
-            await drive(model, calls, arguments.pace)
-            found["calls"] = total
-            found["cpu_us"] = 1e6 * (time.process_time() - cpu) / total
-            found["calls_per_s"] = total / (time.perf_counter() - wall)
-            if journal is not None:
-                assert journal.totals().all.calls == total, "a call was lost"
-                waited = sorted(journal.waited)
-                found["waited_ms"] = {
-                    "p50": 1e3 * waited[total // 2],
-                    "p99": 1e3 * waited[total * 99 // 100],
-                    "max": 1e3 * waited[-1],
-                }
-                found["log_bytes"] = (folder / "journal.sqlite-wal").stat().st_size
+        sent: ChatModel = Resting(calls) if arguments.resting else Rehearsed(client, calls)
+        found: dict[str, Any] = {"with": [], "without": []}
+        with TimedJournal(folder / "journal.sqlite") as journal:
+            async with (
+                Drive(sent, calls[:count]) as bare,
+                Drive(JournalledModel(sent, journal), calls[count:]) as journalled,
+            ):
+                for place in range(turns):
+                    # In the order ABBA, so that what grows with time befalls both.
+                    for with_it in (place % 2 == 0, place % 2 == 1):
+                        playing = journalled if with_it else bare
+                        found["with" if with_it else "without"].append(await turn(playing))
+            assert journal.totals().all.calls == per_turn * turns, "a call was lost"
+            waited = sorted(journal.waited)
+            found["waited_ms"] = {
+                "p50": 1e3 * waited[len(waited) // 2],
+                "p99": 1e3 * waited[len(waited) * 99 // 100],
+                "max": 1e3 * waited[-1],
+            }
+            found["log_bytes"] = (folder / "journal.sqlite-wal").stat().st_size
         await client.close()
-        if arguments.journal:
-            found["bytes_per_call"] = (folder / "journal.sqlite").stat().st_size / total
+        found["sent"] = 0 if arguments.resting else 2 * per_turn * turns
+        found["bytes_per_call"] = (folder / "journal.sqlite").stat().st_size / (per_turn * turns)
         return found
 
     with tempfile.TemporaryDirectory() as folder:
@@ -148,87 +168,95 @@ def run_worker(arguments: argparse.Namespace) -> None:
             await play_dialogues(model, RUN_DIALOGUES, RUN_ALIVE)
             used, took = time.process_time() - cpu, time.perf_counter() - wall
         await client.close()
-        return {"calls": total, "cpu_us": 1e6 * used / total, "calls_per_s": total / took}
+        return {"sent": total, "cpu_us": 1e6 * used / total, "calls_per_s": total / took}
 
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(run(play(Path(folder)))))
+
+
+def measure(kind: str, *options: str) -> dict[str, Any]:
+    """One worker against a server of its own; each call was answered once."""
+    with canned_server(LATENCY) as server:
+        command = [sys.executable, "-m", "benchmarks.bench_journal", "--worker", server.url, "--kind", kind]
+        output = subprocess.run([*command, *options], check=True, capture_output=True, text=True).stdout
+        found: dict[str, Any] = json.loads(output)
+        assert server.stop() == found["sent"], "a call was lost or sent twice"
+    return found
+
+
+def compare(with_it: Sequence[dict[str, float]], without: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """CPU of a call with and without the journal, and the journal's share of the former."""
+    mine, bare = ([each["cpu_us"] for each in samples] for samples in (with_it, without))
+    journal = statistics.median(mine) - statistics.median(bare)
+    return {
+        "with_us": spread(mine),
+        "without_us": spread(bare),
+        "journal_us": journal,
+        "share": journal / statistics.median(mine),
+        "calls_per_s": spread([each["calls_per_s"] for each in with_it]),
+        "calls_per_s_without": spread([each["calls_per_s"] for each in without]),
+    }
+
+
+def tell(name: str, case: dict[str, Any]) -> None:
+    """Print a case, medians alone."""
+    short = {
+        key: {part: round(figure, 1) for part, figure in value.items()}
+        if key == "waited_ms"
+        else round(value["median"] if isinstance(value, dict) else value, 3)
+        for key, value in case.items()
+    }
+    print(f"{name}: {json.dumps(short)}", flush=True)
 
 
 def case_run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The journal's share of a whole run: agents, prompts, checks and files beside the LLM core."""
     without, with_it = [], []
     for _ in range(arguments.repeats):
-        without.append(measure("own", 0, None, "--whole"))
-        with_it.append(measure("own", 0, None, "--whole", "--journal"))
-    journal = [mine["cpu_us"] - bare["cpu_us"] for mine, bare in zip(with_it, without, strict=True)]
-    found = {
-        "whole_us": spread([each["cpu_us"] for each in with_it]),
-        "journal_us": spread(journal),
-        "share": spread([each / mine["cpu_us"] for each, mine in zip(journal, with_it, strict=True)]),
-        "calls_per_s": spread([each["calls_per_s"] for each in with_it]),
-        "calls": with_it[0]["calls"],
-    }
-    medians = {name: round(value["median"], 3) for name, value in found.items() if isinstance(value, dict)}
-    print(f"a whole run: {json.dumps(medians)}", flush=True)
-    return found
-
-
-def measure(kind: str, calls: int, pace: float | None, *options: str) -> dict[str, Any]:
-    """One worker against a server of its own; each call was answered once."""
-    paced = () if pace is None else ("--pace", str(pace))
-    with canned_server(LATENCY) as server:
-        command = [sys.executable, "-m", "benchmarks.bench_journal", "--worker", server.url, "--kind", kind]
-        output = subprocess.run(
-            [*command, "--calls", str(calls), *paced, *options], check=True, capture_output=True, text=True
-        ).stdout
-        found: dict[str, Any] = json.loads(output)
-        found["server_us"] = 1e6 * server.cpu_seconds() / found["calls"]
-        assert server.stop() == found["calls"], "a call was lost or sent twice"
+        without.append(measure("own", "--whole"))
+        with_it.append(measure("own", "--whole", "--journal"))
+    found = compare(with_it, without) | {"calls": with_it[0]["sent"]}
+    tell("a whole run", found)
     return found
 
 
 def case_cost(arguments: argparse.Namespace) -> dict[str, Any]:
-    """CPU of a call with and without the journal in turn, bytes, and how long calls wait to be durable."""
+    """CPU of a call with and without the journal, in turn; bytes; how long calls wait to be durable."""
     found: dict[str, Any] = {}
     for kind, pace in ((each, pace) for each in KINDS for pace in PACES[each]):
-        without, with_it = [], []
-        for _ in range(arguments.repeats):
-            without.append(measure(kind, arguments.calls, pace))
-            with_it.append(measure(kind, arguments.calls, pace, "--journal"))
-        core = [each["cpu_us"] for each in without]
-        journal = [mine["cpu_us"] - bare for mine, bare in zip(with_it, core, strict=True)]
-        # The journal's share of the whole: of the CPU that a journalled call takes.
-        share = [each / mine["cpu_us"] for each, mine in zip(journal, with_it, strict=True)]
-        case: dict[str, Any] = {
-            "prompt_characters": prompt_bytes(kind),
-            "core_us": spread(core),
-            "journal_us": spread(journal),
-            "share": spread(share),
-            "server_us": spread([each["server_us"] for each in with_it]),
-            "calls_per_s": spread([each["calls_per_s"] for each in with_it]),
-            "calls_per_s_without": spread([each["calls_per_s"] for each in without]),
-            "bytes_per_call": spread([each["bytes_per_call"] for each in with_it]),
-            "log_bytes": spread([each["log_bytes"] for each in with_it]),
-            **{
-                f"waited_ms_{name}": spread([each["waited_ms"][name] for each in with_it])
-                for name in ("p50", "p99", "max")
-            },
-        }
-        medians = {name: round(value["median"], 3) for name, value in case.items() if isinstance(value, dict)}
+        paced = () if pace is None else ("--pace", str(pace))
+        measured = measure(
+            kind, "--calls", str(arguments.calls), "--turns", str(4 * arguments.repeats), *paced
+        )
+        case = compare(measured["with"], measured["without"])
         if pace is not None:
             case["pace"] = pace
-            case["pace_reached"] = {
-                "with": medians["calls_per_s"] >= REACHED * pace,
-                "without": medians["calls_per_s_without"] >= REACHED * pace,
-            }
-            medians["pace_reached"] = case["pace_reached"]
+            case["pace_reached"] = statistics.median(case["calls_per_s"]["samples"]) >= REACHED * pace
+        case |= {name: measured[name] for name in ("waited_ms", "bytes_per_call", "log_bytes")}
+        case["prompt_characters"] = prompt_bytes(kind)
         name = f"{kind}_{pace or 'flat_out'}"
         found[name] = case
-        print(f"{name}: {json.dumps(medians)}", flush=True)
+        tell(name, case)
     return found
 
 
-CASES = {"cost": case_cost, "run": case_run, "size": case_size, "resume": case_resume}
+def case_wait(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How long calls wait to be durable where the loop has nothing else to do."""
+    found: dict[str, Any] = {}
+    for kind, pace in ((each, pace) for each in KINDS for pace in (2_000, 1_000)):
+        measured = measure(
+            kind, "--calls", str(arguments.calls), "--turns", "4", "--pace", str(pace), "--resting"
+        )
+        case = {
+            "calls_per_s": spread([each["calls_per_s"] for each in measured["with"]]),
+            "waited_ms": measured["waited_ms"],
+        }
+        found[f"{kind}_{pace}"] = case
+        tell(f"{kind}_{pace}, resting", case)
+    return found
+
+
+CASES = {"cost": case_cost, "wait": case_wait, "run": case_run, "size": case_size, "resume": case_resume}
 
 
 def main() -> None:
@@ -236,6 +264,8 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
     parser.add_argument("--calls", type=int, default=12_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--resting", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--worker", metavar="URL", help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(KINDS), default="own", help=argparse.SUPPRESS)
     parser.add_argument("--journal", action="store_true", help=argparse.SUPPRESS)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from toolflow.agents.cast import Troupe
 from toolflow.agents.prompts import ROLES, Prompts
@@ -162,28 +163,66 @@ def prompt_bytes(kind: str) -> float:
     return sum(lengths) / len(lengths)
 
 
-async def drive(model: ChatModel, calls: list[list[Call]], rate: float | None) -> None:
-    """Play the dialogues, their calls one after the other; so many calls a second, or as fast as may be."""
-    waiting = iter(calls)
-    began = time.monotonic()
-    sent = 0
+class Drive:
+    """Plays dialogues, their calls one after the other, as many calls at a time as it is told to.
 
-    async def play() -> None:
-        nonlocal sent
-        for dialogue in waiting:
-            if isinstance(model, JournalledModel):
-                model.begin(dialogue[0][0].key.dialogue)
+    Use as an async context manager; what has not been played at its end is left.
+
+    Args:
+        model: Answers.
+        calls: The dialogues; so many at once as :data:`ALIVE` says.
+    """
+
+    def __init__(self, model: ChatModel, calls: list[list[Call]]) -> None:
+        self._model = model
+        self._waiting = iter(calls)
+        self._unplayed = sum(map(len, calls))
+        self._tickets = asyncio.Semaphore(0)
+        self._left = 0
+        self._played = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Drive:
+        await self._group.__aenter__()
+        self._tasks = [self._group.create_task(self._play()) for _ in range(ALIVE)]
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(*exc_info)
+
+    async def go(self, count: int, rate: float | None = None) -> None:
+        """Have so many calls made, so many a second or as fast as may be; return once they are answered."""
+        assert count <= self._unplayed, "there are not so many calls"
+        self._unplayed -= count
+        self._left = count
+        self._played.clear()
+        began = time.monotonic()
+        for place in range(count):
+            if rate is not None and (pause := began + place / rate - time.monotonic()) > 0:
+                await asyncio.sleep(pause)
+            self._tickets.release()
+        await self._played.wait()
+
+    async def _play(self) -> None:
+        for dialogue in self._waiting:
+            key = dialogue[0][0].key
+            if isinstance(self._model, JournalledModel):
+                self._model.begin(key.dialogue)
             for request, _ in dialogue:
-                if rate is not None:
-                    pause = began + sent / rate - time.monotonic()
-                    sent += 1
-                    if pause > 0:
-                        await asyncio.sleep(pause)
-                await model.complete(request)
-            if isinstance(model, JournalledModel):
-                model.settle(dialogue[0][0].key.dialogue, "accepted")
-                model.end(dialogue[0][0].key.dialogue)
+                await self._tickets.acquire()
+                await self._model.complete(request)
+                self._left -= 1
+                if not self._left:
+                    self._played.set()
+            if isinstance(self._model, JournalledModel):
+                self._model.settle(key.dialogue, "accepted")
+                self._model.end(key.dialogue)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(ALIVE, len(calls))):
-            group.create_task(play())
+
+async def drive(model: ChatModel, calls: list[list[Call]]) -> None:
+    """Play dialogues to their end, as fast as may be."""
+    async with Drive(model, calls) as playing:
+        await playing.go(sum(map(len, calls)))

@@ -37,7 +37,7 @@ def _grown(path: Path, wanted: int) -> None:
 
     async def play() -> None:
         with SqliteJournal(path) as journal:
-            await drive(JournalledModel(Known(), journal), written, None)
+            await drive(JournalledModel(Known(), journal), written)
 
     run(play())
     with closing(open_for_writing(path)) as connection:
@@ -93,7 +93,7 @@ def _opened(path: Path, finished: int) -> dict[str, float]:
             found["totals_ms"] = _timed(journal.totals)
             found["calls_of_one_ms"] = _timed(lambda: journal.calls_of(finished // 2))
             cpu = time.process_time()
-            await drive(model, later, None)
+            await drive(model, later)
             found["cpu_us_per_call"] = 1e6 * (time.process_time() - cpu) / len(replies)
         return found
 

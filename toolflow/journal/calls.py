@@ -28,12 +28,12 @@ from toolflow.journal.reading import (
     read_totals,
 )
 from toolflow.journal.schema import in_words, open_for_writing, worded
-from toolflow.journal.writer import Batch, News, Writer, WrittenCall, WrittenEvent
+from toolflow.journal.writer import AT_ONCE, Batch, News, Writer, WrittenCall, WrittenEvent
 from toolflow.llm.chat import CallKey
 
 _REST: Final = 0.010
 """Seconds from one batch to the next: what a commit costs is shared by the calls that come meanwhile."""
-_NEWS_AFTER: Final = 0.5
+NEWS_AFTER: Final = 0.5
 """Seconds that states and events may wait."""
 
 
@@ -138,9 +138,7 @@ class SqliteJournal:
         self._in_use = False
         if self._timer is not None:
             self._timer.cancel()
-        if self._calls or self._news:
-            self._writer.put(Batch(self._calls, self._news))
-        self._writer.stop()
+        self._writer.stop(Batch(self._calls, self._news))
         self._reader.close()
 
     async def append(self, record: CallRecord) -> None:
@@ -169,7 +167,7 @@ class SqliteJournal:
     def _tell(self, news: News) -> None:
         self._news.append(news)
         if len(self._news) == 1:
-            self._news_at = self._loop.time() + _NEWS_AFTER
+            self._news_at = self._loop.time() + NEWS_AFTER
             self._plan()
 
     def _plan(self) -> None:
@@ -179,7 +177,9 @@ class SqliteJournal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._calls:
+        if len(self._calls) >= AT_ONCE:
+            due = 0.0
+        elif self._calls:
             due = self._handed_over_at + _REST
         elif self._news:
             due = self._news_at
@@ -193,9 +193,10 @@ class SqliteJournal:
         news: list[News] = []
         if self._news and self._news_at <= self._handed_over_at:
             news, self._news = self._news, []
-        calls, self._calls = self._calls, []
+        calls, self._calls = self._calls[:AT_ONCE], self._calls[AT_ONCE:]
         self._writing = True
-        self._writer.put(Batch(calls, news))
+        if self._writer.write(Batch(calls, news)):
+            self._settle(calls, None)
 
     def states(self) -> Iterable[DialogueState]:
         with in_words(self._path):

@@ -138,8 +138,8 @@ ADD_UP: Final = """
 """Brings ``sums`` up to the last call. A trigger would do it for each, for a third of what a call takes."""
 
 PAGE_BYTES: Final = 8192
-_LOG_BYTES: Final = 16 * 2**20
-"""The write-ahead log is cut back to this once it has been copied into the database."""
+LOG_BYTES: Final = 16 * 2**20
+"""The write-ahead log is copied into the database from about this length on, and cut back to it then."""
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _LOCKED: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 LOCK_SECONDS: Final = 30.0
@@ -271,7 +271,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # Safe against the death of the process; a power cut may cost the last commits, which are then paid again.
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
     if new:
         connection.execute("BEGIN IMMEDIATE")
         for statement in TABLES.values():

@@ -1,7 +1,9 @@
-"""The one thread that writes the journal: a batch at a time, as its owner hands them over.
+"""Writes the journal, a batch at a time: on the loop where that is quick, in a thread of its own where not.
 
-Whenever this thread lets another one run it may wait for it, so it does its work in few and large steps: it
-is woken once a batch, compresses the bodies of all calls in one step, and writes them with one statement.
+A commit copies a few pages into the page cache of the system, in less time than it takes to wake a thread and
+to have the interpreter back from it: so it is done at once, where the caller is. What may take long is the
+thread's: to open the journal, to wait for a lock of another program, to copy the log into the database, and a
+disk that does not keep up.
 """
 
 from __future__ import annotations
@@ -15,20 +17,27 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from toolflow.journal.bodies import CallRecord, Part, compress_all, rows_of
 from toolflow.journal.reading import DialogueState
-from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, open_for_writing
+from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, open_for_writing
 
 _LOCK_SECONDS: Final = 600.0
 """So long a lock of another program is waited for before the run ends: the watchdog tells of it meanwhile."""
 _PATIENCE: Final = 0.5
-"""Seconds of one wait for it; who stops waits no longer."""
-_AT_ONCE: Final = 128
-"""Rows in one statement; the connection keeps a prepared one for each number of calls."""
+"""And so long by who stops."""
+_ASK_AGAIN: Final = 0.02
+"""Seconds until a lock is asked for again."""
+_SLOW: Final = 0.02
+"""A commit that takes more seconds than this is none for the loop: the disk is slow."""
+_PENALTY: Final = 100
+"""So many batches after that are left to the thread."""
+AT_ONCE: Final = 128
+"""Rows in one statement, and calls in a batch, so that it does not keep the loop for long. The connection
+keeps a prepared statement for each number of calls."""
 
 
 class WrittenCall(NamedTuple):
@@ -56,12 +65,21 @@ class Batch(NamedTuple):
     news: Sequence[News]
 
 
+class _Content(NamedTuple):
+    """What of a batch goes into the tables; bodies are compressed."""
+
+    parts: Sequence[Part]
+    rows: Sequence[tuple[Any, ...]]
+    news: Sequence[News]
+
+
 class Writer(threading.Thread):
-    """Commits the batches that it is given until it is told to stop.
+    """Commits the batches that it is given, one after the other, until it is told to stop.
 
     Args:
         path: The journal.
-        committed: Called in this thread after each batch with its calls and what went wrong.
+        committed: Called in this thread after each batch that the thread was left with, with its calls and
+            what went wrong.
     """
 
     def __init__(
@@ -71,35 +89,91 @@ class Writer(threading.Thread):
         self._path = path
         self._committed = committed
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
-        self._news: list[News] = []
+        self._connection: sqlite3.Connection | None = None
         self._known_parts: set[bytes] = set()
+        self._kept_news: list[News] = []
+        self._logged = 0
+        self._left_to_thread = 0
         self._stopping = False
 
-    def put(self, batch: Batch) -> None:
-        """Have a batch committed."""
-        self._queue.put(batch)
+    def write(self, batch: Batch) -> bool:
+        """Commit a batch, now or soon. No other may be on its way.
 
-    def stop(self) -> None:
-        """Commit what was put so far, and end."""
+        Returns:
+            Whether it is committed; if not, the thread does it and tells.
+        """
+        if self._left_to_thread:
+            self._left_to_thread -= 1
+        elif self._connection is not None and self._logged < LOG_BYTES:
+            with suppress(Exception):  # the thread meets it again, and tells
+                began = time.monotonic()
+                self._commit(self._connection, self._content_of(batch))
+                if time.monotonic() - began > _SLOW:
+                    self._left_to_thread = _PENALTY
+                return True
+        self._queue.put(batch)
+        return False
+
+    def stop(self, last: Batch) -> None:
+        """Commit what is on its way and a last batch, and end."""
         self._stopping = True
+        self._queue.put(last)
         self._queue.put(None)
         self.join()
 
     def run(self) -> None:
-        connection: sqlite3.Connection | None = None
         unopened: Exception | None = None
         try:
-            connection = open_for_writing(self._path)
-            connection.execute(f"PRAGMA busy_timeout = {int(_PATIENCE * 1000)}")
-            self._known_parts = {row[0] for row in connection.execute("SELECT hash FROM parts")}
+            connection = self._open()
         except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
-            unopened = error
+            connection, unopened = None, error
         with closing(connection) if connection is not None else nullcontext():
             while (batch := self._queue.get()) is not None:
-                failure = unopened if connection is None else self._commit(connection, batch)
+                failure = unopened if connection is None else self._commit_patiently(connection, batch)
+                self._connection = connection  # from now on it may be used by who hands over
                 self._committed(batch.calls, failure)
 
-    def _commit(self, connection: sqlite3.Connection, batch: Batch) -> Exception | None:
+    def _open(self) -> sqlite3.Connection:
+        connection = open_for_writing(self._path)
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._known_parts = {row[0] for row in connection.execute("SELECT hash FROM parts")}
+        return connection
+
+    def _commit_patiently(self, connection: sqlite3.Connection, batch: Batch) -> Exception | None:
+        """Commit a batch once no other program holds a lock any more; what went wrong."""
+        began = time.monotonic()
+        try:
+            content = self._content_of(batch)
+            while not self._committed_unless_locked(connection, content, began):
+                time.sleep(_ASK_AGAIN)
+            self._cut_log(connection)
+        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+            self._kept_news += batch.news
+            return error
+        return None
+
+    def _committed_unless_locked(
+        self, connection: sqlite3.Connection, content: _Content, began: float
+    ) -> bool:
+        try:
+            self._commit(connection, content)
+        except sqlite3.OperationalError as error:
+            locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not locked or time.monotonic() - began > (_PATIENCE if self._stopping else _LOCK_SECONDS):
+                raise
+            return False
+        return True
+
+    def _cut_log(self, connection: sqlite3.Connection) -> None:
+        """Copy a long log into the database, so that it begins anew unless somebody still reads in it."""
+        if self._logged >= LOG_BYTES:
+            with suppress(sqlite3.Error):  # then it grows on, and whoever finds no room is told
+                _, logged, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                if copied == logged:
+                    self._logged = 0
+
+    def _content_of(self, batch: Batch) -> _Content:
         records = [call.record for call in batch.calls]
         parts = {
             part.hash: part
@@ -107,40 +181,30 @@ class Writer(threading.Thread):
             for part in record.parts
             if part.hash not in self._known_parts
         }
-        self._news += batch.news
+        return _Content([*parts.values()], rows_of(records), [*self._kept_news, *batch.news])
+
+    def _commit(self, connection: sqlite3.Connection, content: _Content) -> None:
+        """Write all of it, or raise and leave everything as it was."""
+        parts, rows, news = content
         try:
-            rows = rows_of(records)
-            if parts or self._news or len(rows) > _AT_ONCE:
-                self._when_free(lambda: connection.execute("BEGIN IMMEDIATE"))
-                _write_parts(connection, [*parts.values()])
+            if parts or news or len(rows) > AT_ONCE:
+                connection.execute("BEGIN IMMEDIATE")
+                _write_parts(connection, parts)
                 _write_calls(connection, rows)
-                if self._news:
-                    _write_news(connection, self._news)
+                if news:
+                    _write_news(connection, news)
                     connection.execute(ADD_UP)
                 connection.execute("COMMIT")
             elif rows:
-                self._when_free(lambda: _write_calls(connection, rows))  # a transaction of its own
-        except Exception as error:  # noqa: BLE001  whatever it is, those who wait must be told
+                _write_calls(connection, rows)  # a transaction of its own
+        except BaseException:
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-            return error
-        self._known_parts.update(parts)
-        self._news = []
-        return None
-
-    def _when_free(self, begin: Callable[[], object]) -> None:
-        """Begin a transaction once no other program holds a lock any more, or we are to stop."""
-        until = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                begin()
-            except sqlite3.OperationalError as error:
-                locked = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not locked or self._stopping or time.monotonic() > until:
-                    raise
-            else:
-                return
+            raise
+        self._known_parts.update(part.hash for part in parts)
+        self._kept_news.clear()
+        self._logged += sum(PAGE_BYTES + len(row[-1]) for row in rows)
 
 
 def _write_calls(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
@@ -153,7 +217,7 @@ def _write_parts(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
     _insert(connection, "INSERT OR IGNORE INTO parts (hash, kind, body)", rows)
 
 
-def _write_news(connection: sqlite3.Connection, news: list[News]) -> None:
+def _write_news(connection: sqlite3.Connection, news: Sequence[News]) -> None:
     # Of several states of a dialogue the last one counts.
     states = {entry.dialogue: astuple(entry) for entry in news if isinstance(entry, DialogueState)}
     _insert(
@@ -167,8 +231,8 @@ def _write_news(connection: sqlite3.Connection, news: list[News]) -> None:
 
 def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
     """Write rows with one statement for 128 of them."""
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
+    for start in range(0, len(rows), AT_ONCE):
+        some = rows[start : start + AT_ONCE]
         places = f"({', '.join('?' * len(some[0]))})"
         connection.execute(
             f"{into} VALUES {', '.join([places] * len(some))}", [value for row in some for value in row]

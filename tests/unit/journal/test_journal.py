@@ -419,7 +419,8 @@ def test_clock_jumps_change_nothing(tmp_path: Path) -> None:
 def test_a_long_reader_holds_the_log_back_only_while_it_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolflow.journal.schema._LOG_BYTES", 100_000)
+    monkeypatch.setattr("toolflow.journal.schema.LOG_BYTES", 100_000)
+    monkeypatch.setattr("toolflow.journal.writer.LOG_BYTES", 100_000)
     path = tmp_path / "journal.sqlite"
     log = tmp_path / "journal.sqlite-wal"
     text = random_text(400_000)
