@@ -1,6 +1,6 @@
 """What the call journal costs: CPU beside that of the LLM core, bytes, latency, and opening a large one.
 
-    python -m benchmarks.bench_journal [CASE…] [--calls 12000] [--repeats 5]
+    python -m benchmarks.bench_journal [CASE…] [--calls 24000] [--repeats 5]
 
 CPU is that of all threads of a process, against a server in a process of its own: so many calls with the
 journal and as many without it in turn, for the speed of a machine that others share changes from second to
@@ -50,6 +50,8 @@ from toolflow.runtime.loop import run
 PACES = {"own": (2_000, 1_000, None), "growing": (2_000,), "fresh": (2_000,)}
 """Calls a second; None for as fast as may be."""
 LATENCY = 0.05
+TURN = 3_000
+"""Calls from one change to the next."""
 RUN_DIALOGUES, RUN_ALIVE = 300, 60
 REACHED = 0.95
 """A pace is reached from this share of it on."""
@@ -93,7 +95,7 @@ class Resting:
 
 def worker(arguments: argparse.Namespace) -> None:
     """Calls with and without the journal, in turn, in this process; printed as JSON."""
-    turns = arguments.turns
+    turns = max(1, arguments.calls // TURN)
     known = KINDS[arguments.kind]()
     per_turn = arguments.calls // turns
     count = ALIVE + arguments.calls * len(known) // sum(map(len, known))
@@ -112,7 +114,8 @@ def worker(arguments: argparse.Namespace) -> None:
         client, _ = make_client([arguments.worker], lambda: FixedConcurrency(ALIVE), None, 60.0)
         sent: ChatModel = Resting(calls) if arguments.resting else Rehearsed(client, calls)
         found: dict[str, Any] = {"with": [], "without": []}
-        with TimedJournal(folder / "journal.sqlite") as journal:
+        journal = TimedJournal(folder / "journal.sqlite")
+        with journal:
             async with (
                 Drive(sent, calls[:count]) as bare,
                 Drive(JournalledModel(sent, journal), calls[count:]) as journalled,
@@ -225,9 +228,7 @@ def case_cost(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind, pace in ((each, pace) for each in KINDS for pace in PACES[each]):
         paced = () if pace is None else ("--pace", str(pace))
-        measured = measure(
-            kind, "--calls", str(arguments.calls), "--turns", str(4 * arguments.repeats), *paced
-        )
+        measured = measure(kind, "--calls", str(arguments.calls), *paced)
         case = compare(measured["with"], measured["without"])
         if pace is not None:
             case["pace"] = pace
@@ -244,9 +245,7 @@ def case_wait(arguments: argparse.Namespace) -> dict[str, Any]:
     """How long calls wait to be durable where the loop has nothing else to do."""
     found: dict[str, Any] = {}
     for kind, pace in ((each, pace) for each in KINDS for pace in (2_000, 1_000)):
-        measured = measure(
-            kind, "--calls", str(arguments.calls), "--turns", "4", "--pace", str(pace), "--resting"
-        )
+        measured = measure(kind, "--calls", str(arguments.calls), "--pace", str(pace), "--resting")
         case = {
             "calls_per_s": spread([each["calls_per_s"] for each in measured["with"]]),
             "waited_ms": measured["waited_ms"],
@@ -262,9 +261,8 @@ CASES = {"cost": case_cost, "wait": case_wait, "run": case_run, "size": case_siz
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], default=[])
-    parser.add_argument("--calls", type=int, default=12_000)
+    parser.add_argument("--calls", type=int, default=24_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--resting", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--worker", metavar="URL", help=argparse.SUPPRESS)
     parser.add_argument("--kind", choices=list(KINDS), default="own", help=argparse.SUPPRESS)

@@ -41,16 +41,19 @@ def _grown(path: Path, wanted: int) -> None:
 
     run(play())
     with closing(open_for_writing(path)) as connection:
-        columns = CALL_COLUMNS.removeprefix("dialogue, ")
-        count = len(written)
+        columns = CALL_COLUMNS.removeprefix("dialogue, ").removesuffix("frame, place")
+        frames = connection.execute("SELECT max(id) FROM frames").fetchone()[0]
+        count, copies = len(written), 1
         while count < wanted:
             more = min(count, wanted - count)
             connection.execute("BEGIN")
             connection.execute(
-                f"INSERT INTO calls (dialogue, {columns}) SELECT dialogue + ?, {columns} FROM calls "
-                "WHERE dialogue < ?",
-                (count, more),
+                f"INSERT INTO calls (dialogue, {columns} frame, place) "
+                f"SELECT dialogue + ?, {columns} frame + ?, place FROM calls WHERE dialogue < ?",
+                (count, frames * copies, more),
             )
+            connection.execute("INSERT INTO frames SELECT id + ?, body FROM frames", (frames * copies,))
+            copies *= 2
             connection.execute(
                 "INSERT INTO dialogues SELECT dialogue + ?, state, stage, reason, at FROM dialogues "
                 "WHERE dialogue < ?",

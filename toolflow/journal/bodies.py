@@ -1,6 +1,6 @@
 """What a call said and what was answered, as it is kept: JSON, compressed.
 
-A body is one Zstandard frame with a checksum over a JSON object::
+A body is a JSON object::
 
     {"request": {"seed": 7, "base": 3, "shared": 5, "messages": [...], ...}, "reply": {...}}
 
@@ -12,11 +12,13 @@ and reply schemas are named by their hash in ``parts``. Messages are of the chat
 
 A base is named by its place and not by its row, so that a call which was lost and is paid again makes those
 that rest on it whole again.
+
+The bodies of calls that are committed together are the lines of one Zstandard frame with a checksum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import local
 from typing import Any, Final, Literal, NamedTuple
@@ -40,7 +42,7 @@ from toolflow.llm.chat import (
 
 _LEVEL: Final = 1
 _LARGEST: Final = 256 * 2**20
-"""No body is larger; a damaged one may claim to be."""
+"""No frame holds more; a damaged one may claim to."""
 
 
 class Part(NamedTuple):
@@ -52,7 +54,7 @@ class Part(NamedTuple):
 
 
 class CallRecord(NamedTuple):
-    """One completed call as it is kept: a row of ``calls``, with its body still plain JSON.
+    """One completed call as it is kept: a row of ``calls``, with its body instead of where that is.
 
     ``parts`` are those that its request names and its base does not.
     """
@@ -140,12 +142,6 @@ def completion_of(record: CallRecord) -> Completion:
     )
 
 
-def rows_of(records: Sequence[CallRecord]) -> list[tuple[object, ...]]:
-    """The records as rows of ``calls``, without their ids."""
-    frames = compress_all([record.body for record in records])
-    return [(*record.key, *record[1:-2], frame) for record, frame in zip(records, frames, strict=True)]
-
-
 def requests_of(
     records: Mapping[CallKey, CallRecord], part: Callable[[bytes], Any]
 ) -> dict[CallKey, Request | None]:
@@ -177,19 +173,17 @@ def requests_of(
     return {key: found[key] for key in records}
 
 
-def compress_all(contents: list[bytes]) -> Iterable[Any]:
-    """A frame with a checksum for each, as buffers; all in one step that lets other threads run meanwhile."""
-    if not contents:
-        return ()
-    compressor: Any = getattr(_tools, "compressor", None)
+def compress(bodies: Sequence[bytes]) -> bytes:
+    """One frame of bodies, each of them JSON without a line break."""
+    compressor = getattr(_tools, "compressor", None)
     if compressor is None:
         compressor = _tools.compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
-    frames: Iterable[Any] = compressor.multi_compress_to_buffer(contents)
-    return frames
+    frame: bytes = compressor.compress(b"\n".join(bodies))
+    return frame
 
 
-def decompress(frame: bytes) -> bytes:
-    """What was compressed.
+def decompress(frame: bytes) -> list[bytes]:
+    """The bodies in a frame.
 
     Raises:
         JournalDamagedError: It is not what was written.
@@ -203,16 +197,16 @@ def decompress(frame: bytes) -> bytes:
         content: bytes = decompressor.decompress(frame)
     except (zstandard.ZstdError, MemoryError) as error:
         raise JournalDamagedError(f"a body in the journal is damaged: {error}") from error
-    return content
+    return content.split(b"\n")
 
 
-def decode_body(frame: bytes) -> Any:
-    """The JSON of a ``body`` column, for whoever reads the journal with other programs.
+def decode(frame: bytes) -> list[Any]:
+    """The JSON in a column ``body``, for whoever reads the journal with other programs.
 
     Raises:
         JournalDamagedError: It is not what was written.
     """
-    return msgspec.json.decode(decompress(frame))
+    return [msgspec.json.decode(body) for body in decompress(frame)]
 
 
 _tools = local()

@@ -20,6 +20,7 @@ from toolflow.errors import RunDirectoryError
 from toolflow.journal.bodies import CallRecord
 from toolflow.journal.reading import (
     DialogueState,
+    Frames,
     State,
     Totals,
     read_part,
@@ -119,6 +120,7 @@ class SqliteJournal:
             except BaseException:
                 self._reader.close()
                 raise
+        self._frames = Frames(self._reader)
         self._last_dialogue: int = -1 if last is None else last
         self._writer = Writer(path, self._committed)
         self._calls: list[WrittenCall] = []
@@ -211,7 +213,7 @@ class SqliteJournal:
         if dialogue > self._last_dialogue:
             return {}
         with in_words(self._path):
-            return read_records(self._reader, dialogue)[1]
+            return read_records(self._reader, self._frames, dialogue)[1]
 
     def part(self, digest: bytes) -> Any:
         with in_words(self._path):

@@ -1,8 +1,9 @@
-"""Reads the calls out of a database file page by page, whether or not the tree that leads to them is whole.
+"""Reads calls and frames out of a database file page by page, whether or not the way to them is whole.
 
 The layout is that of https://www.sqlite.org/fileformat.html: leaf pages of tables (section 1.6), overflow
 pages, the record format (section 2.1) and the write-ahead log (section 4.1). A row counts only where it has
-the columns of ``calls``, each of its type; whether its body is what was written is for the caller to check.
+the columns of one of the two tables, each of its type; whether a frame is what was written is for the caller
+to check.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import BinaryIO, Final
 from toolflow.journal.schema import PAGE_BYTES
 
 _LEAF: Final = 0x0D
-_SHAPE: Final = (int, str, int, bytes, str, str, str, int, int, int, float, float, bytes)
-"""Types of the columns after the id."""
+_SHAPES: Final = {
+    (int, str, int, bytes, str, str, str, int, int, int, float, float, int, int): "calls",
+    (bytes,): "frames",
+}
+"""Tables by the types of their columns after the id."""
 _MOST_LOCAL: Final = PAGE_BYTES - 35
 _FEWEST_LOCAL: Final = (PAGE_BYTES - 12) * 32 // 255 - 23
 
@@ -75,17 +79,20 @@ def _logged(log: Path) -> Iterator[tuple[int, bytes]]:
                 commit.clear()
 
 
-def carve_calls(path: Path) -> Iterator[tuple[Value, ...]]:
-    """Id and columns of every call on a page that can be read, in no order; some may come twice."""
+def carve(path: Path) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """Table, and id and columns, of every row of ``calls`` and ``frames`` on a page that can be read.
+
+    They come in no order; some may come twice.
+    """
     with path.open("rb") as file:
         for number in range(path.stat().st_size // PAGE_BYTES):
             file.seek(number * PAGE_BYTES)
             page = file.read(PAGE_BYTES)
             if page[0] == _LEAF:
-                yield from _calls_on(page, file)
+                yield from _rows_on(page, file)
 
 
-def _calls_on(page: bytes, file: BinaryIO) -> Iterator[tuple[Value, ...]]:
+def _rows_on(page: bytes, file: BinaryIO) -> Iterator[tuple[str, tuple[Value, ...]]]:
     for place in range(int.from_bytes(page[3:5], "big")):
         try:
             start = int.from_bytes(page[8 + 2 * place : 10 + 2 * place], "big")
@@ -94,14 +101,17 @@ def _calls_on(page: bytes, file: BinaryIO) -> Iterator[tuple[Value, ...]]:
             row = _values(_payload(page, start, length, file))
         except (IndexError, ValueError, struct.error):
             continue  # a cell, or the way through it, is garbage
-        if len(row) == 1 + len(_SHAPE) and 0 < number < 2**63:
-            # A real number that is whole is kept as an integer.
-            values = [
-                float(value) if kind is float and isinstance(value, int) else value
-                for kind, value in zip(_SHAPE, row[1:], strict=True)
-            ]
-            if tuple(map(type, values)) == _SHAPE:
-                yield (number, *values)
+        if not 0 < number < 2**63:
+            continue
+        for shape, table in _SHAPES.items():
+            if len(row) == 1 + len(shape):
+                # A real number that is whole is kept as an integer.
+                values = [
+                    float(value) if kind is float and isinstance(value, int) else value
+                    for kind, value in zip(shape, row[1:], strict=True)
+                ]
+                if tuple(map(type, values)) == shape:
+                    yield table, (number, *values)
 
 
 def _payload(page: bytes, start: int, length: int, file: BinaryIO) -> bytes:

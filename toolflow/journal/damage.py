@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import decompress
+from toolflow.journal.reading import Frames
 from toolflow.journal.schema import check_version, is_empty, worded
 
 _WHOLE_CHECK: Final = 128 * 2**20
@@ -77,8 +78,13 @@ def _look(connection: sqlite3.Connection, *, thorough: bool) -> str | None:
     size = pages * connection.execute("PRAGMA page_size").fetchone()[0]
     if thorough:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        for (body,) in connection.execute("SELECT body FROM calls"):
-            decompress(body)
+        lines = {
+            number: len(decompress(body))
+            for number, body in connection.execute("SELECT id, body FROM frames")
+        }
+        for frame, last in connection.execute("SELECT frame, max(place) FROM calls GROUP BY frame"):
+            if last >= lines.get(frame, 0):
+                raise JournalDamagedError(f"a body in the journal is lost: line {last} of frame {frame}")
     elif size <= _WHOLE_CHECK:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     else:
@@ -101,10 +107,13 @@ def _sample(connection: sqlite3.Connection) -> None:
     last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
     draw = Random(last)
     numbers = {*range(last - 20, last + 1), *(draw.randint(1, last) for _ in range(_SAMPLES))} if last else ()
+    frames = Frames(connection)
     for number in numbers:
-        row = connection.execute("SELECT dialogue, role, position, body FROM calls WHERE id = ?", (number,))
-        for dialogue, role, position, body in row.fetchall():
-            decompress(body)
+        row = connection.execute(
+            "SELECT dialogue, role, position, frame, place FROM calls WHERE id = ?", (number,)
+        )
+        for dialogue, role, position, frame, place in row.fetchall():
+            frames.body(frame, place)
             connection.execute(
                 "SELECT id FROM calls INDEXED BY calls_by_dialogue WHERE dialogue = ? AND role = ? AND "
                 "position = ?",

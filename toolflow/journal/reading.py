@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
 
-import msgspec
-
+from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import (
     CallRecord,
     JournalledCall,
     completion_of,
+    decode,
     decompress,
     requests_of,
 )
@@ -35,6 +35,8 @@ from toolflow.llm.chat import CallKey, Usage
 State = Literal["alive", "accepted", "rejected", "failed"]
 
 _AT_A_TIME: Final = 1_000
+_FRAMES_KEPT: Final = 256
+"""Of some 60 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class JournalReader:
         self._path = path
         with in_words(path):
             self._connection = open_for_reading(path)
+        self._frames = Frames(self._connection)
 
     def __enter__(self) -> JournalReader:
         return self
@@ -148,7 +151,7 @@ class JournalReader:
             JournalDamagedError: A part of the journal cannot be read.
         """
         with in_words(self._path):
-            numbers, records = read_records(self._connection, dialogue)
+            numbers, records = read_records(self._connection, self._frames, dialogue)
             requests = requests_of(records, self.part)
         return [
             JournalledCall(
@@ -165,7 +168,7 @@ class JournalReader:
     def calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
         """The same as records, as :class:`toolflow.journal.replay.JournalledModel` replays them."""
         with in_words(self._path):
-            return read_records(self._connection, dialogue)[1]
+            return read_records(self._connection, self._frames, dialogue)[1]
 
     def part(self, digest: bytes) -> Any:
         """The content of a part.
@@ -222,21 +225,53 @@ class JournalReader:
             return read_totals(self._connection)
 
 
+class Frames:
+    """The bodies of calls by frame and place.
+
+    The frames that were read last are kept: the dialogues of one time have theirs in the same.
+
+    Args:
+        connection: To the journal.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._kept: OrderedDict[int, list[bytes]] = OrderedDict()
+
+    def body(self, frame: int, place: int) -> bytes:
+        """One body.
+
+        Raises:
+            sqlite3.Error: It cannot be read.
+            JournalDamagedError: It is lost, or not what was written.
+        """
+        bodies = self._kept.pop(frame, None)
+        if bodies is None:
+            row = self._connection.execute("SELECT body FROM frames WHERE id = ?", (frame,)).fetchone()
+            bodies = decompress(row[0]) if row else []
+            if len(self._kept) >= _FRAMES_KEPT:
+                self._kept.popitem(last=False)
+        self._kept[frame] = bodies
+        if place >= len(bodies):
+            raise JournalDamagedError(f"a body in the journal is lost: line {place} of frame {frame}")
+        return bodies[place]
+
+
 def read_records(
-    connection: sqlite3.Connection, dialogue: int
+    connection: sqlite3.Connection, frames: Frames, dialogue: int
 ) -> tuple[list[int], dict[CallKey, CallRecord]]:
     """Numbers and records of a dialogue's calls, in the order in which they were completed.
 
     Raises:
         sqlite3.Error: They cannot be read.
-        JournalDamagedError: A body is not what was written.
+        JournalDamagedError: A body is lost, or not what was written.
     """
     rows = connection.execute(
         f"SELECT id, {CALL_COLUMNS} FROM calls WHERE dialogue = ? ORDER BY id",  # noqa: S608  a constant
         (dialogue,),
     ).fetchall()
     records = (
-        CallRecord._make((CallKey._make(row[1:4]), *row[4:-1], decompress(row[-1]), ())) for row in rows
+        CallRecord._make((CallKey._make(row[1:4]), *row[4:-2], frames.body(*row[-2:]), ())) for row in rows
     )
     return [row[0] for row in rows], {record.key: record for record in records}
 
@@ -271,7 +306,7 @@ def read_part(connection: sqlite3.Connection, digest: bytes) -> Any:
     row = connection.execute("SELECT body FROM parts WHERE hash = ?", (digest,)).fetchone()
     if row is None:
         raise KeyError(digest)
-    return msgspec.json.decode(decompress(row[0]))
+    return decode(row[0])[0]
 
 
 def read_totals(connection: sqlite3.Connection) -> Totals:

@@ -1,8 +1,9 @@
 """Saves what can be read of a damaged journal into a new one.
 
-Calls are read page by page, whether or not the way to them is whole (:mod:`toolflow.journal.carving`), and a
-call counts only where its body is what was written. All else is small and read through its tree, from either
-end. What is lost is paid for again, and nothing is doubled: the calls that were saved are replayed as ever.
+Calls and frames are read page by page, whether or not the way to them is whole
+(:mod:`toolflow.journal.carving`), and a call counts only where its frame is what was written. All else is
+small and read through its tree, from either end. What is lost is paid for again, and nothing is doubled: the
+calls that were saved are replayed as ever.
 
 The damaged journal is never opened but copied, and is kept beside the new one as journal.sqlite.damaged-1, -2
 and so on, with its log. Whoever dies in the middle leaves it in its place, or the new one whole beside it.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
-from toolflow.journal.carving import carve_calls, merge_log
+from toolflow.journal.carving import Value, carve, merge_log
 from toolflow.journal.damage import find_damage
 from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, PAGE_BYTES, open_for_writing
 from toolflow.runtime.signals import interruptible
@@ -150,15 +151,28 @@ def _save(copy: Path, making: Path) -> tuple[int, int | None]:
         target.execute("PRAGMA journal_mode = DELETE")
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("BEGIN")
-        _insert(target, "calls", f"id, {CALL_COLUMNS}", filter(_has_body, carve_calls(copy)))
+        _save_calls(copy, target)
         for table, (columns, key) in _OTHERS.items():
             rows = _rows(source, table, columns, key)
-            _insert(target, table, columns, filter(_has_body, rows) if table == "parts" else rows)
+            _insert(target, table, columns, filter(_lines, rows) if table == "parts" else rows)
         saved, last = target.execute("SELECT count(*), max(id) FROM calls").fetchone()
         paid, known = _restore_usage(source, target)
         target.execute("COMMIT")
     lost = max((last or 0) - saved, known - paid)
     return saved, lost if last or known else None
+
+
+def _save_calls(copy: Path, target: sqlite3.Connection) -> None:
+    """Write every call whose body is there too."""
+    lines: dict[Value, int] = {}
+    for table, row in carve(copy):
+        if table == "calls":
+            _insert(target, table, f"id, {CALL_COLUMNS}", [row])
+        elif count := _lines(row):
+            lines[row[0]] = count
+            _insert(target, table, "id, body", [row])
+    target.create_function("lines", 1, lambda frame: lines.get(frame, 0), deterministic=True)
+    target.execute("DELETE FROM calls WHERE place >= lines(frame)")
 
 
 def _restore_usage(source: sqlite3.Connection, target: sqlite3.Connection) -> tuple[int, int]:
@@ -176,7 +190,7 @@ def _restore_usage(source: sqlite3.Connection, target: sqlite3.Connection) -> tu
     return paid, target.execute("SELECT coalesce(sum(calls), 0) FROM sums").fetchone()[0]
 
 
-def _insert(target: sqlite3.Connection, table: str, columns: str, rows: Iterator[tuple[Any, ...]]) -> None:
+def _insert(target: sqlite3.Connection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
     places = ", ".join("?" * len(columns.split(",")))
     target.executemany(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608
 
@@ -190,11 +204,11 @@ def _rows(source: sqlite3.Connection, table: str, columns: str, key: str) -> Ite
             return
 
 
-def _has_body(row: tuple[Any, ...]) -> bool:
-    """Whether the last column is a body as it was written."""
+def _lines(row: tuple[Any, ...]) -> int:
+    """How many bodies there are in the last column; none where it is not what was written."""
     with suppress(JournalDamagedError):
-        return isinstance(row[-1], bytes) and bool(decompress(row[-1]))
-    return False
+        return len(decompress(row[-1])) if isinstance(row[-1], bytes) else 0
+    return 0
 
 
 def _take_its_place(path: Path) -> Path:

@@ -18,11 +18,15 @@ completion_tokens    LLM tokens of the completion
 attempts             how many sends it took; 0 for a call that a fork has taken over from another run
 sent_at              when the last one was sent, in Unix seconds; for the reader alone, nothing rests on it
 seconds              how long the last one took
-body                 request and reply: see :mod:`toolflow.journal.bodies`; ``decode_body`` reads it
+frame, place         where its request and reply are: the row of ``frames``, and which line there, from 0
 ==================== =====================================================================================
 
+``frames``: what calls that were committed together said and what was answered, since together they take half
+the space and half the time. ``decode`` of :mod:`toolflow.journal.bodies`, where bodies are explained, reads
+the column ``body``.
+
 ``parts``: what many requests share, once each by content; ``kind`` is ``tool`` or ``schema``, ``body`` is
-read by ``decode_body``. ``hash`` is what bodies name it by.
+read by ``decode``. ``hash`` is what bodies name it by.
 
 ``usage``: the sums of ``calls`` by role and model; calls that were taken over from another run are not among
 them. It is a view over ``sums``, which has been added up as far as the call ``through`` and follows twice a
@@ -47,11 +51,11 @@ from typing import Final
 
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 CALL_COLUMNS: Final = (
     "dialogue, role, position, request_hash, model, endpoint, finish_reason, prompt_tokens, "
-    "completion_tokens, attempts, sent_at, seconds, body"
+    "completion_tokens, attempts, sent_at, seconds, frame, place"
 )
 
 TABLES: Final = {
@@ -70,9 +74,15 @@ TABLES: Final = {
             attempts          INTEGER NOT NULL,
             sent_at           REAL    NOT NULL,
             seconds           REAL    NOT NULL,
-            body              BLOB    NOT NULL
+            frame             INTEGER NOT NULL,
+            place             INTEGER NOT NULL
         )""",
     "calls_by_dialogue": "CREATE UNIQUE INDEX calls_by_dialogue ON calls (dialogue, role, position)",
+    "frames": """
+        CREATE TABLE frames (
+            id   INTEGER PRIMARY KEY,
+            body BLOB NOT NULL
+        )""",
     "parts": """
         CREATE TABLE parts (
             hash BLOB PRIMARY KEY,

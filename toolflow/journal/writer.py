@@ -17,11 +17,11 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
+from msgspec.json import encode as encode_json
 
-from toolflow.journal.bodies import CallRecord, Part, compress_all, rows_of
+from toolflow.journal.bodies import CallRecord, compress
 from toolflow.journal.reading import DialogueState
 from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, open_for_writing
 
@@ -36,8 +36,9 @@ _SLOW: Final = 0.02
 _PENALTY: Final = 100
 """So many batches after that are left to the thread."""
 AT_ONCE: Final = 128
-"""Rows in one statement, and calls in a batch, so that it does not keep the loop for long. The connection
-keeps a prepared statement for each number of calls."""
+"""Calls in a batch, so that it does not keep the loop for long."""
+_FRAME: Final = 32
+"""Calls in a frame: more would make it hardly smaller, and all are lost with it."""
 
 
 class WrittenCall(NamedTuple):
@@ -68,8 +69,8 @@ class Batch(NamedTuple):
 class _Content(NamedTuple):
     """What of a batch goes into the tables; bodies are compressed."""
 
-    parts: Sequence[Part]
-    rows: Sequence[tuple[Any, ...]]
+    parts: Sequence[tuple[bytes, str, bytes]]
+    frames: Sequence[tuple[bytes, Sequence[CallRecord]]]
     news: Sequence[News]
 
 
@@ -181,40 +182,39 @@ class Writer(threading.Thread):
             for part in record.parts
             if part.hash not in self._known_parts
         }
-        return _Content([*parts.values()], rows_of(records), [*self._kept_news, *batch.news])
+        return _Content(
+            [(part.hash, part.kind, compress([encode_json(part.content)])) for part in parts.values()],
+            [
+                (compress([record.body for record in some]), some)
+                for some in (records[start : start + _FRAME] for start in range(0, len(records), _FRAME))
+            ],
+            [*self._kept_news, *batch.news],
+        )
 
     def _commit(self, connection: sqlite3.Connection, content: _Content) -> None:
         """Write all of it, or raise and leave everything as it was."""
-        parts, rows, news = content
+        parts, frames, news = content
+        if not (parts or frames or news):
+            return
         try:
-            if parts or news or len(rows) > AT_ONCE:
-                connection.execute("BEGIN IMMEDIATE")
-                _write_parts(connection, parts)
-                _write_calls(connection, rows)
-                if news:
-                    _write_news(connection, news)
-                    connection.execute(ADD_UP)
-                connection.execute("COMMIT")
-            elif rows:
-                _write_calls(connection, rows)  # a transaction of its own
+            connection.execute("BEGIN IMMEDIATE")
+            _insert(connection, "INSERT OR IGNORE INTO parts (hash, kind, body)", parts)
+            for frame, records in frames:
+                number = connection.execute("INSERT INTO frames (body) VALUES (?)", (frame,)).lastrowid
+                rows = [(*record.key, *record[1:-2], number, place) for place, record in enumerate(records)]
+                _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", rows)
+            if news:
+                _write_news(connection, news)
+                connection.execute(ADD_UP)
+            connection.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
             raise
-        self._known_parts.update(part.hash for part in parts)
+        self._known_parts.update(part[0] for part in parts)
         self._kept_news.clear()
-        self._logged += sum(PAGE_BYTES + len(row[-1]) for row in rows)
-
-
-def _write_calls(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", rows)
-
-
-def _write_parts(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
-    frames = compress_all([msgspec.json.encode(part.content) for part in parts])
-    rows = [(part.hash, part.kind, frame) for part, frame in zip(parts, frames, strict=True)]
-    _insert(connection, "INSERT OR IGNORE INTO parts (hash, kind, body)", rows)
+        self._logged += sum(len(frame) + PAGE_BYTES * len(records) for frame, records in frames)
 
 
 def _write_news(connection: sqlite3.Connection, news: Sequence[News]) -> None:
@@ -230,7 +230,7 @@ def _write_news(connection: sqlite3.Connection, news: Sequence[News]) -> None:
 
 
 def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Write rows with one statement for 128 of them."""
+    """Write rows with one statement for as many of them as a batch has calls at most."""
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         places = f"({', '.join('?' * len(some[0]))})"

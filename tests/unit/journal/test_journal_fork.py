@@ -90,7 +90,10 @@ def test_what_can_be_read_of_a_damaged_copy_is_taken_over(origin: Path, tmp_path
         begin_fork(fork, origin)
     copy = origin_of(fork.path)
     with closing(sqlite3.connect(copy)) as connection:
-        connection.execute("UPDATE calls SET body = zeroblob(length(body)) WHERE dialogue = 7")
+        connection.execute(
+            "UPDATE frames SET body = zeroblob(length(body)) WHERE id = "
+            "(SELECT frame FROM calls WHERE dialogue = 7)"
+        )
         connection.commit()
 
     async def main() -> tuple[list[int], int]:

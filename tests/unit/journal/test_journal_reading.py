@@ -13,7 +13,7 @@ import pytest
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.bodies import decode_body
+from toolflow.journal.bodies import decode
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader
@@ -102,7 +102,9 @@ def test_prompts_are_kept_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     journalled(path, talk())
     connection = sqlite3.connect(path)
-    bodies = [str(decode_body(body)) for (body,) in connection.execute("SELECT body FROM calls")]
+    bodies = [
+        str(body) for (frame,) in connection.execute("SELECT body FROM frames") for body in decode(frame)
+    ]
     kinds = connection.execute("SELECT kind, count(*) FROM parts GROUP BY kind").fetchall()
     connection.close()
     assert sum(body.count("You are helpful.") for body in bodies) == 2  # once for each role
