@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import astuple
+from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, NamedTuple
@@ -234,6 +235,4 @@ def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[obje
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         places = f"({', '.join('?' * len(some[0]))})"
-        connection.execute(
-            f"{into} VALUES {', '.join([places] * len(some))}", [value for row in some for value in row]
-        )
+        connection.execute(f"{into} VALUES {', '.join([places] * len(some))}", [*chain.from_iterable(some)])
