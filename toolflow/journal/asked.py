@@ -85,11 +85,13 @@ def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> Call
     )
 
 
-def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
+def _count_shared(messages: tuple[Message, ...], base: tuple[Message, ...]) -> int:
     """With how many equal messages both begin."""
+    if messages[: len(base)] == base:  # as a rule, and tuples of the same messages are compared in no time
+        return len(base)
     count = 0
     for one, other in zip(messages, base, strict=False):
-        if one is not other and one != other:
+        if one != other:
             break
         count += 1
     return count
@@ -98,7 +100,7 @@ def _count_shared(messages: Sequence[Message], base: Sequence[Message]) -> int:
 def _same_settings(one: Request, other: Request) -> bool:
     return (
         one.model == other.model
-        and one.sampling == other.sampling
+        and (one.sampling is other.sampling or one.sampling == other.sampling)
         and one.tool_choice == other.tool_choice
         and one.tools == other.tools
         and _same_format(one.response_format, other.response_format)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -41,8 +41,8 @@ NEWS_AFTER: Final = 0.5
 class CallJournal(Protocol):
     """Keeps completed calls, and gives them back by dialogue."""
 
-    async def append(self, record: CallRecord) -> None:
-        """Returns once the record is durable."""
+    def append(self, record: CallRecord) -> Awaitable[None]:
+        """Take down a record; what is returned is done once it is durable."""
         ...
 
     def calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
@@ -143,11 +143,11 @@ class SqliteJournal:
         self._writer.stop(Batch(self._calls, self._news))
         self._reader.close()
 
-    async def append(self, record: CallRecord) -> None:
-        """Returns once the record is committed.
+    def append(self, record: CallRecord) -> asyncio.Future[None]:
+        """Take down a record; what is returned is done once it is committed.
 
         Raises:
-            RunDirectoryError: It cannot be written, or the journal is closed.
+            RunDirectoryError: The journal is closed; where it cannot be written, awaiting raises it.
         """
         if not self._in_use:
             raise RunDirectoryError("the journal cannot be written: it is closed")
@@ -156,7 +156,7 @@ class SqliteJournal:
         self._calls.append(WrittenCall(record, durable))
         if len(self._calls) == 1:
             self._plan()
-        await durable
+        return durable
 
     def mark(self, dialogue: int, state: State, stage: str | None = None, reason: str | None = None) -> None:
         if self._in_use:

@@ -93,46 +93,38 @@ class JournalledModel:
             RunDirectoryError: The journal holds another request under this key, or cannot be written.
             LLMError: The call failed.
         """
-        known = self._known.get(request.key.dialogue)
-        record = known.get(request.key) if known else None
-        asked = Asked(request, self._base_of(request))
-        if record is not None:
+        key = request.key
+        last = self._last.setdefault(key.dialogue, {})
+        base = last.get(key.role)
+        if base is not None and base.request.key.position >= key.position:
+            base = None  # bases never go round in a circle
+        asked = Asked(request, base)
+        known = self._known.get(key.dialogue)
+        if known and (record := known.get(key)):
             if record.request_hash != asked.hash:
-                assert known is not None
-                raise mismatch(requests_of(known, self._journal.part)[request.key], request)
+                raise mismatch(requests_of(known, self._journal.part)[key], request)
             self.replayed += 1
-            self._recorded_last(asked)
+            last[key.role] = asked
             return completion_of(record)
         if self._draining:
             await asyncio.Future()  # no new calls: wait to be cancelled
         self._in_flight += 1
         try:
             completion = await self._model.complete(request)
-            await self._record(asked, completion)
+            sent_at = self._clock() - completion.delivery.seconds
+            last[key.role] = asked
+            self._recording += 1
+            try:
+                await self._journal.append(record_call(asked, completion, sent_at=sent_at))
+            finally:
+                self._recording -= 1
+                if not self._recording:
+                    self._recorded.set()
         finally:
             self._in_flight -= 1
             if self._draining and self._in_flight == 0:
                 self._drained.set()
         return completion
-
-    async def _record(self, asked: Asked, completion: Completion) -> None:
-        sent_at = self._clock() - completion.delivery.seconds
-        self._recorded_last(asked)
-        self._recording += 1
-        try:
-            await self._journal.append(record_call(asked, completion, sent_at=sent_at))
-        finally:
-            self._recording -= 1
-            if not self._recording:
-                self._recorded.set()
-
-    def _base_of(self, request: Request) -> Asked | None:
-        """The role's last recorded request, if it comes before this one: bases never go round in a circle."""
-        last = self._last.get(request.key.dialogue, {}).get(request.key.role)
-        return last if last is not None and last.request.key.position < request.key.position else None
-
-    def _recorded_last(self, asked: Asked) -> None:
-        self._last.setdefault(asked.request.key.dialogue, {})[asked.request.key.role] = asked
 
     async def flush(self) -> None:
         """Return once every completion that has come is durable."""

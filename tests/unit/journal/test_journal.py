@@ -308,9 +308,9 @@ def test_what_gathers_while_a_batch_is_written_is_written_next(tmp_path: Path) -
         with SqliteJournal(path) as journal:
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            first = asyncio.create_task(journal.append(record(0)))
+            first = journal.append(record(0))
             await asyncio.wait([first], timeout=0.02)  # the writer waits for the lock
-            later = [asyncio.create_task(journal.append(record(position))) for position in range(1, 20)]
+            later = [journal.append(record(position)) for position in range(1, 20)]
             journal.mark(0, "accepted")
             await asyncio.wait(later, timeout=0.02)
             waiting = sum(not each.done() for each in (first, *later))
@@ -349,7 +349,7 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
             await journal.append(record(0))
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            appending = asyncio.create_task(journal.append(record(1)))
+            appending = journal.append(record(1))
             done, _ = await asyncio.wait([appending], timeout=0.05)
             assert not done
             other.execute("ROLLBACK")
@@ -383,7 +383,7 @@ def test_who_stops_waits_for_no_lock(tmp_path: Path) -> None:
                 await journal.append(record(0))
                 other = sqlite3.connect(path, isolation_level=None)
                 other.execute("BEGIN IMMEDIATE")
-                waiting = asyncio.create_task(journal.append(record(1)))
+                waiting = journal.append(record(1))
                 await asyncio.sleep(0)
             with pytest.raises(RunDirectoryError, match="locked by another program"):
                 await waiting

@@ -39,16 +39,15 @@ def path(tmp_path: Path) -> Path:
 def write(path: Path, dialogues: range) -> None:
     async def main() -> None:
         with SqliteJournal(path) as journal:
-            async with asyncio.TaskGroup() as group:
-                for dialogue in dialogues:
-                    journal.mark(dialogue, "accepted")
-                    for position in range(CALLS):
-                        text = random.Random(dialogue * CALLS + position).randbytes(300).hex()
-                        request = Request(CallKey(dialogue, "user", position), "m", (Message("user", text),))
-                        completion = Completion(Message("assistant", text[:40]), usage=Usage(5, 2), model="m")
-                        group.create_task(
-                            journal.append(record_call(Asked(request), completion, sent_at=0.0))
-                        )
+            appending: list[asyncio.Future[None]] = []
+            for dialogue in dialogues:
+                journal.mark(dialogue, "accepted")
+                for position in range(CALLS):
+                    text = random.Random(dialogue * CALLS + position).randbytes(300).hex()
+                    request = Request(CallKey(dialogue, "user", position), "m", (Message("user", text),))
+                    completion = Completion(Message("assistant", text[:40]), usage=Usage(5, 2), model="m")
+                    appending.append(journal.append(record_call(Asked(request), completion, sent_at=0.0)))
+            await asyncio.gather(*appending)
             journal.note("run_begun", target=DIALOGUES)
 
     asyncio.run(main())
