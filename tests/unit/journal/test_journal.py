@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -21,6 +22,7 @@ from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.schema import open_for_writing
+from toolflow.journal.writer import Batch, Writer, WrittenCall
 from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling, Usage
 from toolflow.runtime.testing import run_virtual
 
@@ -339,6 +341,42 @@ def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
     ):
         journal.calls(0)
     assert "same command" in str(caught.value.hint)
+
+
+def test_what_may_take_long_is_left_to_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal.sqlite"
+    told: SimpleQueue[Exception | None] = SimpleQueue()
+    writer = Writer(path, lambda _, failure: told.put(failure))
+    positions = iter(range(100))
+
+    def at_once() -> bool:
+        """Whether a call is committed by who hands it over; if not, the thread is waited for."""
+        call = WrittenCall(record(next(positions)), asyncio.Future(loop=loop))
+        committed = writer.write(Batch([call], []))
+        if not committed:
+            other.rollback()
+            assert told.get(timeout=30) is None
+        return committed
+
+    with closing(asyncio.new_event_loop()) as loop, closing(sqlite3.connect(path)) as other:
+        writer.start()
+        assert not at_once()  # it is opened
+        assert at_once()
+        other.execute("BEGIN IMMEDIATE")
+        assert not at_once()
+        assert at_once()
+        with monkeypatch.context() as patched:
+            patched.setattr("toolflow.journal.writer.LOG_BYTES", 0)
+            assert not at_once()  # the log is copied
+        assert at_once()
+        monkeypatch.setattr("toolflow.journal.writer._SLOW", -1.0)
+        assert at_once()  # and took longer than that
+        assert not at_once()
+        writer.stop(Batch([WrittenCall(record(next(positions)), asyncio.Future(loop=loop))], []))
+        assert told.get(timeout=30) is None
+    assert told.empty()
+    with JournalReader(path) as journal:
+        assert [call.key.position for call in journal.calls(0)] == [*range(next(positions))]
 
 
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:
