@@ -74,8 +74,8 @@ def spoiled_body(path: Path) -> None:
     """What no check of SQLite's finds: it shows when the dialogue is replayed, in the middle of the run."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(
-            "UPDATE calls SET body = zeroblob(length(body)) WHERE dialogue = "
-            "(SELECT max(dialogue) FROM calls) AND position = 0"
+            "UPDATE frames SET body = zeroblob(length(body)) WHERE id IN (SELECT frame FROM calls WHERE "
+            "dialogue = (SELECT max(dialogue) FROM calls) AND position = 0)"
         )
         connection.commit()
 
