@@ -200,8 +200,10 @@ def test_a_fork_of_a_damaged_journal_takes_over_what_is_left(
     origin = tmp_path / "origin"
     shutil.copytree(reference.folder, origin)
     with closing(sqlite3.connect(origin / "journal.sqlite")) as journal:
-        journal.execute("UPDATE frames SET body = zeroblob(length(body)) WHERE id IN "
-            "(SELECT frame FROM calls WHERE dialogue = 5)")
+        journal.execute(
+            "UPDATE frames SET body = zeroblob(length(body)) WHERE id = "
+            "(SELECT frame FROM calls WHERE dialogue = 5 LIMIT 1)"
+        )
         journal.commit()
     done = command("synth", "-n", FEW, "-o", origin, "--fork", tmp_path / "fork", "--display", "none")
     assert done.returncode == 0, done.stderr
