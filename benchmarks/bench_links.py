@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.fit_links import KEPT_ASIDE, Prepared, fit, left_out, names_of, prepare, scores
+from benchmarks.fit_links import Prepared, fit, left_out, names_of, prepare, scores
 from benchmarks.link_catalogues import known_links
 from benchmarks.record import write
 from toolflow.catalog.tool import Tool
@@ -101,12 +101,11 @@ def write_weights(catalogues: Sequence[Prepared]) -> None:
         of_source[prepared.known.source].append(prepared)
     middle = _middle(of_source, weights)
     lines = [f'    "{name}": {weights[name]:.2f},' for name in names_of(catalogues)]
-    chosen_by = sorted({prepared.family for prepared in catalogues} - KEPT_ASIDE)
+    chosen_by = sorted({prepared.family for prepared in catalogues})
     provenance = (
         "Written by ``python -m benchmarks.bench_links --fit``: a logistic regression on the known links of "
         f"{len(catalogues)} catalogues of {len(of_source)} sources. The kinds of evidence were chosen by how "
-        f"weights that are fitted without a family of sources do on that family: {', '.join(chosen_by)}. "
-        f"Kept aside until they were chosen: {', '.join(sorted(KEPT_ASIDE))}."
+        f"weights that are fitted without a family of sources do on that family: {', '.join(chosen_by)}."
     )
     _WEIGHTS.write_text(
         f'"""What each kind of evidence counts.\n\n{textwrap.fill(provenance, 108)}\n"""\n\n'

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder, encode_texts
+from toolflow.graph.linking.closest_texts import NO_FIELDS, ClosestTexts
 from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.fields import ANY_TYPE, Field
 from toolflow.graph.linking.joining import Closeness
@@ -63,10 +64,13 @@ class Evidence:
             (producers, parameters).
         named: 1 where that field goes by the parameter's name, shape (producers, parameters).
         alike: How alike both are, a cosine, shape (producers, parameters).
+        closest: Cosine of the closest fields of two tools, whatever their types, shape (producers, tools).
         known: 1 where a producer takes a parameter of that name itself, shape (producers, parameters).
         idle: Where a producer is known to give nothing, shape (producers,).
         untold: Where no field tells what a producer gives, shape (producers,).
         plain: Where a parameter is boilerplate, shape (parameters,).
+        local: Where a parameter's values belong to one service, shape (parameters,).
+        given_local: Where a return's do, shape (returns,).
     """
 
     def __init__(
@@ -91,10 +95,15 @@ class Evidence:
         self._given_vectors = encode_texts(encoder, _texts(returns.fields, self._given_names))
         self._told = encode_texts(encoder, [result_text(tool) for tool in tools])
         self.plain: NDArray[np.bool_] = np.array([name in BOILERPLATE for name in self._taken])
+        self.local: NDArray[np.bool_] = np.array([name[-1] in LOCAL for name in self._taken])
+        self.given_local = np.array([name[-1] in LOCAL for name in self._given_names], dtype=np.bool_)
         self._words = [content(tool.name) for tool in tools]
         self._tools_of_word = Counter(word for words in self._words for word in words)
         self._deeds = deeds_of(tools)
         self._sources = self._count_sources()
+        self._closest = ClosestTexts(
+            self._given_vectors, returns.tool, self._vectors, parameters.tool, len(tools)
+        )
         self._about_producers(range(len(tools)) if producers is None else producers)
 
     def of(self, producers: range) -> Evidence:
@@ -110,7 +119,7 @@ class Evidence:
         returns = Side(self._returns.fields[low:high], self._returns.tool[low:high] - producers.start)
         names = self._given_names[low:high]
         self.known: Floats = self._takes()
-        self.given, self.alike = self._likest(returns, names)
+        self.given, self.alike, self.closest = self._likest(returns, names)
         self.named: Floats = self._same_name(returns, names)
         telling = {
             tool for name, tool in zip(names, returns.tool.tolist(), strict=True) if name not in BOILERPLATE
@@ -143,6 +152,7 @@ class Evidence:
     def of_tools(self) -> Iterator[tuple[str, Floats]]:
         """What tells that a tool feeds another one: names and matrices (producers, tools)."""
         mine = self._producers
+        yield "texts", self._closest.standing(self.closest)
         yield "close", np.maximum(self._closeness.cosines(mine.start, mine.stop), LEAST_COSINE)
         yield "category", _same_category(self._closeness.category, mine)
         yield "variant", variants(self._deeds, mine)
@@ -153,11 +163,12 @@ class Evidence:
             whole = np.array(of_producer, dtype=np.float32)
             yield name, np.repeat(whole[:, None], len(self._tools), axis=1)
 
-    def _likest(self, returns: Side, names: Sequence[Name]) -> tuple[Ints, Floats]:
+    def _likest(self, returns: Side, names: Sequence[Name]) -> tuple[Ints, Floats, Floats]:
         shape = len(self._producers), len(self._taken)
         given, alike = np.full(shape, -1, dtype=np.int32), np.full(shape, LEAST_COSINE, dtype=np.float32)
+        closest = np.full((len(self._producers), len(self._tools)), NO_FIELDS, dtype=np.float32)
         if not returns.fields:
-            return given, alike
+            return given, alike, closest
         vectors = self._given_vectors[self._first : self._first + len(names)]
         plain = np.array([_BOILERPLATE if name in BOILERPLATE else 1.0 for name in names], dtype=np.float32)
         types, taken_types = _types(returns.fields), _types(self._parameters.fields)
@@ -165,6 +176,7 @@ class Evidence:
         for tool in np.unique(returns.tool).tolist():
             mine = slice(starts[tool], starts[tool + 1])
             cosines = vectors[mine] @ self._vectors.T
+            closest[tool] = self._closest.of(cosines)
             cosines *= np.where(self.plain[None, :], np.float32(_BOILERPLATE), plain[mine, None])
             cosines[(types[mine, None] & taken_types[None, :]) == 0] = -1
             likest = cosines.argmax(axis=0)
@@ -172,7 +184,7 @@ class Evidence:
             possible = best > LEAST_COSINE
             given[tool, possible] = self._first + starts[tool] + likest[possible]
             alike[tool, possible] = best[possible]
-        return given, alike
+        return given, alike, closest
 
     def _same_name(self, returns: Side, names: Sequence[Name]) -> Floats:
         """Where a tool has a field of a parameter's name; a bare ``id`` is that of what its tool is about."""

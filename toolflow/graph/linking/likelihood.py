@@ -7,6 +7,7 @@ gives it, and the likeliest of them makes the link.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,9 +28,11 @@ from toolflow.graph.linking.matching import SURE
 LEAST_MATCH: Final = 0.25
 """The weight from which a join of two tools says that fields of theirs match."""
 
-# A tool that is like everything tells little by being like one more: a part of what it is to its strongest
-# few is taken off, on either side.
-_CROWD = 5
+# A tool that is like everything tells little by being like one more: a part of what it is to its likeliest
+# tenth of all tools is taken off, on either side. A share, as a tool's five likeliest of four thousand are no
+# crowd but its own service.
+_CROWD = 0.1
+_LEAST_CROWD = 5
 _CROWDING = 0.3
 # Where fields are known and none of them matches, a link is never likely: there is no field to show. Nor is
 # one that boilerplate alone would make, or where a tool of unknown results takes the parameter itself.
@@ -97,8 +100,11 @@ def weigh_pairs(
         rows, mine = np.arange(len(producers))[:, None], slice(producers.start, producers.stop)
         plain = evidence.plain[column]
         named = evidence.named[rows, column] > 0
-        alike = ~plain & (evidence.alike[rows, column] >= sure)
-        field = np.where(named | alike, evidence.given[rows, column], -1)
+        likest = evidence.given[rows, column]
+        # The ids of two things are alike in nothing but being ids.
+        ids = (likest >= 0) & np.append(evidence.given_local, False)[likest] & evidence.local[column]
+        alike = ~plain & ~ids & (evidence.alike[rows, column] >= sure)
+        field = np.where(named | alike, likest, -1)
         unknown = evidence.untold[:, None] & ~plain & (evidence.known[rows, column] == 0)
         shown[mine] = (field >= 0) | matches | unknown
         weight[mine] = score
@@ -171,7 +177,7 @@ def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
 
 
 def uncrowd(score: NDArray[np.floating], possible: NDArray[np.bool_]) -> None:
-    """Take off every score a part of what the strongest five of its producer and of its consumer come to.
+    """Take off every score a part of what its two tools are to their likeliest tenth of all, at least five.
 
     Args:
         score: Of shape (tools, tools); what is not possible counts as 0.
@@ -187,8 +193,9 @@ def uncrowd(score: NDArray[np.floating], possible: NDArray[np.bool_]) -> None:
 
 
 def _strongest(score: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
-    few = min(_CROWD, score.shape[axis])
+    crowd = max(_LEAST_CROWD, math.ceil(_CROWD * score.shape[axis]))
+    few = min(crowd, score.shape[axis])
     highest = np.partition(score, score.shape[axis] - few, axis=axis)
     kept = highest[:, -few:] if axis else highest[-few:]
-    strongest: NDArray[np.floating] = np.sort(kept, axis=axis).sum(axis=axis) / _CROWD
-    return strongest
+    strongest = kept.sum(axis=axis, dtype=np.float64) / crowd  # in whatever order partition left them
+    return strongest.astype(score.dtype)
