@@ -179,23 +179,35 @@ def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
 def uncrowd(score: NDArray[np.floating], possible: NDArray[np.bool_]) -> None:
     """Take off every score a part of what its two tools are to their likeliest tenth of all, at least five.
 
+    All scores of a catalogue also lose a part of what its tools are, in the mean, to their likeliest five
+    beyond that. It changes no order, and keeps large catalogues from having many more likely links a tool.
+
     Args:
         score: Of shape (tools, tools); what is not possible counts as 0.
         possible: Which pairs may be links, of the same shape.
     """
+    if not len(score):
+        return
     score *= possible
-    step = max(1, _NUMBERS_AT_ONCE // max(1, len(score)))
+    step = max(1, _NUMBERS_AT_ONCE // len(score))
     lows = range(0, len(score), step)
-    of_producer = [_strongest(score[low : low + step], axis=1) for low in lows]
-    of_consumer = [_strongest(score[:, low : low + step], axis=0) for low in lows]
-    score -= _CROWDING * np.concatenate([*of_producer, np.zeros(0, score.dtype)])[:, None]
-    score -= _CROWDING * np.concatenate([*of_consumer, np.zeros(0, score.dtype)])[None, :]
+    of_producer = np.concatenate([_strongest(score[low : low + step].T) for low in lows], axis=1)
+    of_consumer = np.concatenate([_strongest(score[:, low : low + step]) for low in lows], axis=1)
+    beyond = sum(float((five - crowd).mean()) for crowd, five in (of_producer, of_consumer))
+    score -= (_CROWDING * (of_producer[0] + beyond)).astype(score.dtype)[:, None]
+    score -= (_CROWDING * of_consumer[0]).astype(score.dtype)[None, :]
 
 
-def _strongest(score: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
-    crowd = max(_LEAST_CROWD, math.ceil(_CROWD * score.shape[axis]))
-    few = min(crowd, score.shape[axis])
-    highest = np.partition(score, score.shape[axis] - few, axis=axis)
-    kept = highest[:, -few:] if axis else highest[-few:]
-    strongest = kept.sum(axis=axis, dtype=np.float64) / crowd  # in whatever order partition left them
-    return strongest.astype(score.dtype)
+def _strongest(score: NDArray[np.floating]) -> NDArray[np.float64]:
+    """What the strongest of each column come to: of its crowd, and of five; shape (2, columns)."""
+    tools = len(score)
+    crowd = max(_LEAST_CROWD, math.ceil(_CROWD * tools))
+    few, five = min(crowd, tools), min(_LEAST_CROWD, tools)
+    kept = np.partition(score, tools - few, axis=0)[-few:]
+    likeliest = np.partition(kept, few - five, axis=0)[-five:]
+    return np.stack(
+        [
+            kept.sum(axis=0, dtype=np.float64) / crowd,
+            likeliest.sum(axis=0, dtype=np.float64) / _LEAST_CROWD,
+        ]
+    )
