@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from toolflow.cli.graph_sets import plot, sample
-from toolflow.cli.options.graphs import GraphFile, Origin, with_candidates
+from toolflow.cli.options.graphs import GraphFile, Origin, check_order, with_candidates
 from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
@@ -98,6 +98,7 @@ def show(
     """Show a tool's links: which fields join it to which tools."""
     from toolflow.cli.graph_print import print_links
 
+    check_order(tool, graph_file)
     graph = origin.graph(graph_file)
     links = graph.links_of(tool)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from toolflow.cli.options.draws import SamplerKind, Seed
-from toolflow.cli.options.graphs import GraphFile, Origin
+from toolflow.cli.options.graphs import GraphFile, Origin, check_order
 from toolflow.cli.options.output import AsJson, check_output, print_json
 from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
@@ -114,6 +114,8 @@ def plot(
         graph_file, tool = Path(tool), None  # no tool was named, a graph was
     if tool is not None and seed is not None:
         raise UsageError("a tool and a seed were both given", hint="Leave out one of them.")
+    if tool is not None:
+        check_order(tool, graph_file)
     graph = origin.graph(graph_file)
     if tool is not None:
         picture = neighbourhood(graph, tool, depth=depth, most=most)

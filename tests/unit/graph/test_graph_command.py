@@ -91,6 +91,16 @@ def test_show_of_an_unknown_tool_gives_names_like_it(graph_file: Path) -> None:
     assert "book_flight" in (fail(GraphError, "show", "book_fligth", graph_file).hint or "")
 
 
+@pytest.mark.parametrize("command", ["show", "plot"])
+def test_arguments_in_the_wrong_order_are_put_right(graph_file: Path, command: str) -> None:
+    wrong = fail(UsageError, command, graph_file, "book_flight")
+    assert f"TOOL comes first, then GRAPH: book_flight {graph_file}" in (wrong.hint or "")
+
+
+def test_show_of_a_graph_alone_asks_for_a_tool(graph_file: Path) -> None:
+    assert "TOOL comes first" in (fail(UsageError, "show", graph_file).hint or "")
+
+
 def test_sample_draws_the_sets_that_were_asked_for(graph_file: Path) -> None:
     lines = run("sample", graph_file, "-n", "4", "--seed", "3", "--json").splitlines()
     sets: list[dict[str, Any]] = [json.loads(line) for line in lines]

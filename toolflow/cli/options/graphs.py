@@ -50,6 +50,19 @@ Threshold = Annotated[
 ]
 
 
+def check_order(tool: str, graph_file: Path | None) -> None:
+    """The name of a tool stands before the graph.
+
+    Raises:
+        UsageError: The first argument is a file, and the second is none.
+    """
+    if Path(tool).is_file() and (graph_file is None or not graph_file.exists()):
+        raise UsageError(
+            f"TOOL is a file: {tool}",
+            hint=f"TOOL comes first, then GRAPH: {graph_file or 'TOOL'} {tool}",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """How a graph is built."""
