@@ -15,22 +15,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
-import numpy as np
-
+from benchmarks.graph_worth import naive, reach, relatedness
 from benchmarks.record import spread, write
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.catalog.tool import Tool
-from toolflow.graph.adjacency import make_adjacency
 from toolflow.graph.cache import CachingEncoder, cached_graph
-from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
-from toolflow.graph.graph import ToolGraph, build_graph, with_candidates
-from toolflow.graph.linking.fields import parameter_fields, return_fields
-from toolflow.graph.sampling.sampler import GraphSampler, Sampler, UniformSampler
+from toolflow.graph.encoder import WordLlamaEncoder
+from toolflow.graph.graph import build_graph, with_candidates
 from toolflow.graph.scoring import read_gold, score_graph, tools_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -47,9 +41,10 @@ GOLD = {
 """Which catalogue each file of gold links is about."""
 
 _ONE_BUILD = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from benchmarks.bench_graph import read_tools
+from benchmarks.record import peak_mb
 from toolflow.graph.cache import cached_graph
 from toolflow.graph.encoder import WordLlamaEncoder
 tools, size = read_tools(json.loads(sys.argv[1])), int(sys.argv[3])
@@ -59,7 +54,7 @@ graph = cached_graph(tools, WordLlamaEncoder(), Path(sys.argv[2]))
 print(json.dumps({
     "seconds": time.perf_counter() - began,
     "cpu_seconds": time.process_time() - used,
-    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_mb": peak_mb(),
     "tools": len(graph), "links": len(graph.table),
 }))
 """
@@ -131,92 +126,6 @@ def hundred_more(tools: Sequence[Tool]) -> dict[str, Any]:
             "texts_more": second.asked,
             "seconds": time.perf_counter() - began,
         }
-
-
-def naive(tools: Sequence[Tool], threshold: float, seconds: float, our_seconds: float) -> dict[str, Any]:
-    """The double loop over pairs of tools and their fields into networkx, as far as it gets.
-
-    Vectors are made beforehand, and not counted.
-    """
-    encoder = WordLlamaEncoder()
-    sides = [[parameter_fields(tool) for tool in tools], [return_fields(tool) for tool in tools]]
-    vectors = [
-        [encode_texts(encoder, [f"{field.path}: {field.description}" for field in fields]) for fields in side]
-        for side in sides
-    ]
-    graph: nx.MultiDiGraph[int] = nx.MultiDiGraph()
-    pairs = 0
-    began = time.perf_counter()
-    for one, other in combinations(range(len(tools)), 2):
-        for kind, start, end in ((0, one, other), (1, one, other), (1, other, one)):
-            for left in vectors[kind][start]:
-                for right in vectors[0][end]:
-                    if float(left @ right) > threshold:
-                        graph.add_edge(start, end, kind=kind)
-        pairs += 1
-        if time.perf_counter() - began > seconds:
-            break
-    took = time.perf_counter() - began
-    whole = took * (len(tools) * (len(tools) - 1) / 2) / max(1, pairs)
-    return {
-        "pairs": pairs,
-        "seconds": took,
-        "edges": graph.number_of_edges(),
-        "seconds_for_all": whole,
-        "ratio": whole / our_seconds,
-    }
-
-
-def relatedness(graph: ToolGraph, sets: int) -> dict[str, Any]:
-    """Mean pairwise cosine of the tools of a set, and the share of sets with a return-parameter link."""
-    encoder = WordLlamaEncoder()
-    texts = [f"{tool.name}: {tool.description[:300]}" for tool in graph.tools]
-    vectors = encode_texts(encoder, texts)
-    samplers: dict[str, Sampler] = {
-        "graph": GraphSampler(graph, 0),
-        "uniform": UniformSampler(graph.tools, 0, graph=graph),
-    }
-    figures: dict[str, Any] = {}
-    for name, sampler in samplers.items():
-        drawn = [sampler.sample(index) for index in range(sets)]
-        alike = []
-        for tool_set in drawn:
-            rows = vectors[[graph.index(tool.name) for tool in tool_set.tools]]
-            upper = np.triu_indices(len(rows), 1)
-            alike.append(float((rows @ rows.T)[upper].mean()))
-        flowing = [any(link.kind == "return-parameter" for link in drawn_set.links) for drawn_set in drawn]
-        figures[name] = {
-            "relatedness": float(np.mean(alike)),
-            "with_return_parameter_link": float(np.mean(flowing)),
-            **sets_a_second(sampler),
-        }
-    return figures
-
-
-def sets_a_second(sampler: Sampler, repeats: int = 5, sets: int = 10_000) -> dict[str, Any]:
-    """Whole tool sets, links included, by the clock and by the processor's time."""
-    by_clock: list[float] = []
-    by_processor: list[float] = []
-    for repeat in range(repeats):
-        began, used = time.perf_counter(), time.process_time()
-        for index in range(repeat * sets, (repeat + 1) * sets):
-            sampler.sample(index)
-        by_clock.append(sets / (time.perf_counter() - began))
-        by_processor.append(sets / (time.process_time() - used))
-    return {"sets_per_second": spread(by_clock), "sets_per_cpu_second": spread(by_processor)}
-
-
-def reach(graph: ToolGraph) -> dict[str, Any]:
-    """Largest degree and the share of tools with fields that are in a component of three or more."""
-    adjacency = make_adjacency(graph.table, len(graph))
-    component = adjacency.components()
-    size = np.bincount(component)[component]
-    fields = np.array([bool(parameter_fields(tool) or return_fields(tool)) for tool in graph.tools])
-    return {
-        "degree_max": int(adjacency.degrees().max(initial=0)),
-        "degree_max_share": float(adjacency.degrees().max(initial=0) / len(graph)),
-        "in_component_of_3": float((size >= 3)[fields].mean()),
-    }
 
 
 def gold_tables(names: Sequence[str]) -> dict[str, Any]:
@@ -302,7 +211,6 @@ def main() -> None:
     results["reach"] = reach(graph)
     results["sampling"] = relatedness(graph, arguments.sets)
     print(json.dumps({key: results[key] for key in ("naive", "reach", "sampling")}, indent=1))
-    # Last: a child begins with its parent's peak of memory.
     results["ranked"] = ranked_tables(["seal_tools", "bfcl_multi_turn"])
     write("graph", results)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,18 @@ def facts() -> dict[str, Any]:
             for name in ("toolflow-synth", "aiohttp", "msgspec", "jsonschema-rs", "uvloop")
         },
     }
+
+
+def peak_mb() -> float:
+    """The most memory this process has held, in MiB.
+
+    Linux counts it anew for a program; getrusage tells no less than what the parent held when it began.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        return int(lines["VmHWM"].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def spread(samples: Sequence[float]) -> dict[str, Any]:
