@@ -192,6 +192,29 @@ def test_a_name_that_a_thousand_tools_share_gives_a_bounded_number_of_links() ->
     assert graph.statistics().isolated == 0
 
 
+def test_pairs_of_a_very_common_name_are_the_same_whether_they_are_kept_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("red", "green", "blue", "wide", "narrow", "early", "late")
+    tools = [
+        make_tool(
+            f"get_{one}_{other}",
+            {
+                "customer_id": {"type": "string", "description": f"Who wants {one} and {other}"},
+                f"{one}_key": TEXT,
+            },
+            {"customer_id": {"type": "string", "description": f"Who has {other} or {one}"}, "total": TEXT},
+        )
+        for one in words
+        for other in words
+    ]
+    kept = build(*tools)
+    monkeypatch.setattr("toolflow.graph.linking.matching._MOST_PAIRS", 100)
+    found_anew = build(*tools)
+    assert len(kept.table) > len(tools)
+    assert found_anew.links_hash == kept.links_hash
+
+
 def test_a_huge_description_is_cut_before_it_is_encoded() -> None:
     huge = "word " * 200_000
     encoder = WordEncoder()

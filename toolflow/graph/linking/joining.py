@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.linking.cores import Cores
 from toolflow.graph.linking.field_table import FieldTable, Floats, Ints
-from toolflow.graph.linking.matches import Matches, ranges
+from toolflow.graph.linking.joins import Joins, Limits, best_of_each, concatenate, first_of_each
+from toolflow.graph.linking.matches import Indices, Matches, ranges
 from toolflow.graph.linking.matching import calibrate
 from toolflow.graph.linking.naming import rarity
 from toolflow.graph.linking.words import split_identifier
@@ -25,6 +25,7 @@ DIGITS: Final = 4
 _SCALE = 10**DIGITS
 _PAIRS_AT_ONCE = 1 << 21
 _MOST_TOOLS_AT_ONCE = 128
+_SAMPLED = 16
 # Of closeness: covers what rounding may give.
 _MARGIN = 1e-3
 _LONGEST_DESCRIPTION = 300
@@ -61,9 +62,9 @@ class Closeness:
             [0.0 if category is None else shared[category] for category in categories], dtype=np.float32
         )
 
-    def cosines(self, low: int, high: int) -> Floats:
-        """Cosines of tools ``low`` up to ``high`` to all tools, shape (high - low, tools)."""
-        cosines: Floats = self.vectors[low:high] @ self.vectors.T
+    def cosines(self, low: int, high: int, others: Indices | slice = slice(None)) -> Floats:
+        """Cosines of tools ``low`` up to ``high`` to others or all, shape (high - low, others)."""
+        cosines: Floats = self.vectors[low:high] @ self.vectors[others].T
         return cosines
 
     def of(self, tool: Ints, other: Ints, cosine: Floats) -> Floats:
@@ -73,8 +74,16 @@ class Closeness:
         closer: Floats = (1 - (1 - close) * (1 - np.where(same, self._shared[other], 0))).astype(np.float32)
         return closer
 
-    def needed(self, closeness: Floats) -> Floats:
-        """From which cosine on tools of unlike categories are that close, shape (pairs,)."""
+    def needed(self, closeness: Floats, tool: Ints) -> tuple[Floats, Floats]:
+        """From which cosine on a tool and another are that close, shape (pairs,).
+
+        Returns:
+            The cosine for others of any category, and the one for others of the tool's own.
+        """
+        own = 1 - (1 - closeness) / (1 - self._shared[tool])
+        return self._cosine(closeness), self._cosine(own)
+
+    def _cosine(self, closeness: Floats) -> Floats:
         cosine: Floats = np.where(
             closeness > 0, self._threshold + (1.2 * closeness - 0.4) * (1 - self._threshold), -np.inf
         ).astype(np.float32)
@@ -90,37 +99,6 @@ class Closeness:
 def _tool_text(tool: Tool) -> str:
     description = " ".join(tool.description[: 2 * _LONGEST_DESCRIPTION].split())[:_LONGEST_DESCRIPTION]
     return f"{' '.join(split_identifier(tool.name))}: {description}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Joins:
-    """Field pairs that join two tools, arrays of shape (joins,).
-
-    Attributes:
-        parameter: Index of the parameter in its table.
-        other: Index of the field it is joined to in the other table.
-        weight: In (0, 1].
-    """
-
-    parameter: Ints
-    other: Ints
-    weight: Floats
-
-    def __len__(self) -> int:
-        return len(self.weight)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which joins are kept.
-
-    Attributes:
-        weight: The least weight.
-        joins: The most joins of one tool.
-    """
-
-    weight: float
-    joins: int
 
 
 def join_tools(
@@ -149,18 +127,26 @@ def join_tools(
     """
     joiners = [_Joiner(parameters, others, matches, closeness, limits) for others, matches, limits in sides]
     tools = len(parameters.tool_start) - 1
-    found: list[list[Joins]] = [[_no_joins()] for _ in joiners]
+    found: list[list[Joins]] = [[] for _ in joiners]
 
     def join(block: tuple[int, int]) -> list[Joins]:
-        cosine = closeness.cosines(*block)
-        return [joiner.join(*block, cosine) for joiner in joiners]
+        matched = [joiner.matched(*block) for joiner in joiners]
+        asked = np.zeros(tools, dtype=np.bool_)
+        for joiner, of_side in zip(joiners, matched, strict=True):
+            joiner.ask(of_side, asked)
+        others = np.flatnonzero(asked)  # about half, as others have nothing to be joined to
+        column = np.zeros(tools, dtype=np.int32)
+        column[others] = np.arange(len(others), dtype=np.int32)
+        cosine = closeness.cosines(*block, others)
+        sides = zip(joiners, matched, strict=True)
+        return [joiner.join(of_side, cosine, column) for joiner, of_side in sides]
 
     blocks = list(_blocks(joiners, tools))
     for (_, high), of_block in zip(blocks, threads.map(join, blocks), strict=True):
         for joins, more in zip(found, of_block, strict=True):
             joins.append(more)
         progress(high, tools)
-    return [_concatenate(joins) for joins in found]
+    return [concatenate(joins) for joins in found]
 
 
 def _blocks(joiners: Sequence[_Joiner], tools: int) -> Iterator[tuple[int, int]]:
@@ -170,6 +156,42 @@ def _blocks(joiners: Sequence[_Joiner], tools: int) -> Iterator[tuple[int, int]]
         high = min(tools, low + _MOST_TOOLS_AT_ONCE, *(joiner.reach(low) for joiner in joiners))
         yield low, high
         low = high
+
+
+class _Matched(NamedTuple):
+    """Matches of the parameters of a block of tools, arrays of shape (matches,).
+
+    Attributes:
+        low: The first tool of the block.
+        parameter: Index of the parameter in its table.
+        key: The key of the other side that it matches.
+        strength: The most a join by it can weigh.
+        specificity: How surely it joins tools whatever these do.
+    """
+
+    low: int
+    parameter: Ints
+    key: Ints
+    strength: Floats
+    specificity: Floats
+
+
+class _Pairs(NamedTuple):
+    """Pairs of a parameter and another field, arrays of shape (pairs,).
+
+    Attributes:
+        match: Index of their match.
+        place: Where the other field stands among those sorted by key.
+        cosine: That of their tools.
+    """
+
+    match: Ints
+    place: Ints
+    cosine: Floats
+
+    def where(self, kept: NDArray[np.int64] | slice) -> _Pairs:
+        """Those pairs alone."""
+        return _Pairs(self.match[kept], self.place[kept], self.cosine[kept])
 
 
 class _Joiner:
@@ -186,10 +208,9 @@ class _Joiner:
         self._parameters, self._others, self._matches = parameters, others, matches
         self._closeness, self._limits = closeness, limits
         self._tool_by_key = others.tool[others.by_key]
-        sizes = np.diff(others.key_start).astype(np.int64)
-        before = np.concatenate([[0], np.cumsum(sizes[matches.other])])
-        of_key = before[matches.start[1:]] - before[matches.start[:-1]]
-        of_parameter = np.concatenate([[0], np.cumsum(of_key[parameters.key])])
+        self._fields_of_key = np.diff(others.key_start)
+        sizes = self._fields_of_key.astype(np.int64)
+        of_parameter = np.concatenate([[0], np.cumsum(matches.reach(sizes)[parameters.key])])
         self._pairs_before: NDArray[np.int64] = of_parameter[parameters.tool_start]
 
     def reach(self, low: int) -> int:
@@ -197,99 +218,77 @@ class _Joiner:
         most = self._pairs_before[low] + _PAIRS_AT_ONCE
         return max(low + 1, int(np.searchsorted(self._pairs_before, most, side="right")) - 1)
 
-    def join(self, low: int, high: int, cosine: Floats) -> Joins:
-        """The joins of tools ``low`` up to ``high``, given their cosines to all tools."""
-        parameters, others = self._parameters, self._others
-        parameter, other, weight, tells = self._likely_pairs(low, high, cosine)
-        tool, other_tool = parameters.tool[parameter] - low, others.tool[other]
-        alike = cosine[tool, other_tool]
-        # What a name tells joins tools whatever they do; the rest must come from what they do.
-        close = self._closeness.of(tool + low, other_tool, alike)
-        weight *= tells + (1 - tells) * close
-        if others is parameters:
-            weight *= self._closeness.apart(alike)
-        rounded = np.round(weight * _SCALE).astype(np.int64)
-        kept = np.flatnonzero(rounded >= max(1, round(self._limits.weight * _SCALE)))
-        kept = kept[_best_of_each(tool[kept], other_tool[kept], rounded[kept])]
-        # Among equals each tool takes those that follow it, so that none becomes the hub of all.
-        tools = len(parameters.tool_start) - 1
-        distance = (other_tool[kept] - tool[kept] - low) % tools
-        kept = kept[_first_of_each(tool[kept], rounded[kept], distance, self._limits.joins)]
-        weights = (rounded[kept] / _SCALE).astype(np.float32)
-        return Joins(parameter[kept].astype(np.int32), other[kept].astype(np.int32), weights)
-
-    def _likely_pairs(self, low: int, high: int, cosine: Floats) -> tuple[Ints, Ints, Floats, Floats]:
-        """Parameter, other field, weight if close, and specificity of the pairs that may reach the limit."""
-        parameters, others, matches = self._parameters, self._others, self._matches
-        category, least = self._closeness.category, self._limits.weight
+    def matched(self, low: int, high: int) -> _Matched:
+        """The matches of tools ``low`` up to ``high`` that may reach the limit."""
+        parameters = self._parameters
         mine = np.arange(parameters.tool_start[low], parameters.tool_start[high], dtype=np.int32)
-        keys = parameters.key[mine]
-        matched, of_mine = ranges(matches.start[keys], matches.start[keys + 1])
+        of_mine, key, agreement, specificity = self._matches.of(parameters.key[mine])
         parameter = mine[of_mine]
-        strength = matches.agreement[matched] * parameters.factor[parameter]
-        likely = strength >= least
-        matched, parameter, strength = matched[likely], parameter[likely], strength[likely]
-        tells, column, tool = matches.specificity[matched], matches.other[matched], parameters.tool[parameter]
-        # Most pairs are of tools that are not close enough: they fall before anything else is asked of them.
-        counts = others.key_start[column + 1] - others.key_start[column]
-        place, _ = ranges(others.key_start[column], others.key_start[column + 1])
-        other_tool = self._tool_by_key[place]
-        alike = cosine.ravel()[
-            np.repeat((tool - low).astype(np.int64) * cosine.shape[1], counts) + other_tool
-        ]
-        needed = self._closeness.needed((least / strength - tells) / (1 - tells) - _MARGIN)
-        possible = alike >= np.repeat(needed, counts)
-        own_category = np.where(category[tool] >= 0, category[tool], -2)
-        possible |= category[other_tool] == np.repeat(own_category, counts)
-        possible &= other_tool != np.repeat(tool, counts)
-        kept = np.flatnonzero(possible)
-        of_match = np.repeat(np.arange(len(column), dtype=np.int32), counts)[kept]
-        other = others.by_key[place[kept]]
-        weight = strength[of_match] * others.factor[other]
-        enough = weight >= least
-        of_match = of_match[enough]
-        return parameter[of_match], other[enough], weight[enough], tells[of_match]
+        strength = agreement * parameters.factor[parameter]
+        likely = np.flatnonzero(strength >= self._limits.weight)
+        return _Matched(low, parameter[likely], key[likely], strength[likely], specificity[likely])
 
+    def ask(self, matched: _Matched, asked: NDArray[np.bool_]) -> None:
+        """Mark the tools that have a field of a matched key, in an array of shape (tools,)."""
+        start = self._others.key_start
+        keys = np.flatnonzero(np.bincount(matched.key, minlength=len(start) - 1))
+        fields, _ = ranges(start[keys], start[keys + 1])
+        asked[self._tool_by_key[fields]] = True
 
-def _best_of_each(tool: Ints, other: Ints, weight: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of the strongest join of each pair of tools, the first of equals.
+    def join(self, matched: _Matched, cosine: Floats, column: Ints) -> Joins:
+        """The joins of a block of tools.
 
-    One sort of packed integers: 8 bits of tool, 20 of other tool, 14 of weight and 21 of index.
-    """
-    if len(tool) >= 1 << 21:  # one tool of very many pairs
-        order = np.lexsort((np.arange(len(tool)), -weight, other, tool))
-        change = (np.diff(tool[order], prepend=-1) != 0) | (np.diff(other[order], prepend=-1) != 0)
-        return order[np.flatnonzero(change)]
-    packed = tool.astype(np.int64) << 20 | other
-    packed = (packed << 14 | (_SCALE - weight)) << 21 | np.arange(len(tool))
-    packed.sort()
-    pair = packed >> 35
-    return packed[np.flatnonzero(np.diff(pair, prepend=-1))] & ((1 << 21) - 1)
+        Args:
+            matched: Their matches.
+            cosine: Their cosines to other tools, shape (tools of the block, others).
+            column: Which column is about which tool, shape (tools,).
+        """
+        counts = self._fields_of_key[matched.key]
+        match = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        first = self._others.key_start[matched.key] - (np.cumsum(counts, dtype=np.int32) - counts)
+        place = np.arange(len(match), dtype=np.int32) + first[match]
+        row = (self._parameters.tool[matched.parameter] - matched.low) * np.int32(cosine.shape[1])
+        pairs = _Pairs(match, place, cosine.ravel()[row[match] + column[self._tool_by_key][place]])
+        least = np.full(len(cosine), self._limits.weight, dtype=np.float32)
+        if len(place) > _SAMPLED * self._limits.joins * len(cosine):
+            # What a tool would keep of some pairs tells how weak one may be that it could keep of all.
+            some = self._strongest(matched, pairs.where(slice(None, None, _SAMPLED)), least)
+            tool = self._parameters.tool[some.parameter] - matched.low
+            weakest = np.ones_like(least)
+            np.minimum.at(weakest, tool, some.weight - np.float32(1 / _SCALE))
+            full = np.bincount(tool, minlength=len(least)) == self._limits.joins
+            least = np.where(full, np.maximum(least, weakest), least)
+        return self._strongest(matched, pairs, least)
 
+    def _strongest(self, matched: _Matched, pairs: _Pairs, least: Floats) -> Joins:
+        """What each tool keeps of some pairs, if it weighs at least so much, shape (tools of the block,)."""
+        parameters, others = self._parameters, self._others
+        match, place, cosine = self._likely(matched, pairs, least)
+        parameter, other, tells = matched.parameter[match], others.by_key[place], matched.specificity[match]
+        tool, other_tool = parameters.tool[parameter], self._tool_by_key[place]
+        row = tool - matched.low
+        # What a name tells joins tools whatever they do; the rest must come from what they do.
+        weight = matched.strength[match] * others.factor[other]
+        weight *= tells + (1 - tells) * self._closeness.of(tool, other_tool, cosine)
+        if others is parameters:
+            weight *= self._closeness.apart(cosine)
+        rounded = np.round(weight * _SCALE).astype(np.int64)
+        kept = np.flatnonzero(rounded >= np.maximum(1, np.round(least * _SCALE))[row])
+        kept = kept[best_of_each(row[kept], other_tool[kept], rounded[kept])]
+        # Among equals each tool takes those that follow it, so that none becomes the hub of all.
+        distance = (other_tool[kept] - tool[kept]) % (len(parameters.tool_start) - 1)
+        kept = kept[first_of_each(row[kept], rounded[kept], distance, self._limits.joins)]
+        return Joins(parameter[kept], other[kept], (rounded[kept] / _SCALE).astype(np.float32))
 
-def _first_of_each(tool: Ints, weight: NDArray[np.int64], distance: Ints, most: int) -> NDArray[np.int64]:
-    """Indices of the strongest joins of each tool, of equals those of small distance.
-
-    One sort of packed integers: 8 bits of tool, 14 of weight, 20 of distance and 21 of index.
-    """
-    if len(tool) >= 1 << 21:
-        order = np.lexsort((distance, -weight, tool))
-    else:
-        packed = (tool.astype(np.int64) << 14 | (_SCALE - weight)) << 20 | distance
-        packed = packed << 21 | np.arange(len(tool))
-        packed.sort()
-        order = packed & ((1 << 21) - 1)
-    rank = np.arange(len(order)) - np.searchsorted(tool[order], tool[order])
-    return order[rank < most]
-
-
-def _no_joins() -> Joins:
-    return Joins(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
-
-
-def _concatenate(parts: Sequence[Joins]) -> Joins:
-    return Joins(
-        np.concatenate([part.parameter for part in parts]),
-        np.concatenate([part.other for part in parts]),
-        np.concatenate([part.weight for part in parts]),
-    )
+    def _likely(self, matched: _Matched, pairs: _Pairs, least: Floats) -> _Pairs:
+        """The pairs that may weigh enough: most are of tools that are not close enough."""
+        tool = self._parameters.tool[matched.parameter]
+        share = least[tool - matched.low] / matched.strength - matched.specificity
+        share /= 1 - matched.specificity
+        of_all, of_own = self._closeness.needed(share - _MARGIN, tool)
+        pairs = pairs.where(np.flatnonzero(pairs.cosine >= of_own[pairs.match]))
+        other_tool, category = self._tool_by_key[pairs.place], self._closeness.category
+        possible = pairs.cosine >= of_all[pairs.match]
+        possible |= category[other_tool] == category[tool][pairs.match]
+        possible &= other_tool != tool[pairs.match]
+        return pairs.where(np.flatnonzero(possible))

@@ -14,7 +14,8 @@ from toolflow.graph.linking.cores import cores
 from toolflow.graph.linking.evidence import one_side
 from toolflow.graph.linking.field_table import Floats, tabulate
 from toolflow.graph.linking.fields import Progress, read_fields
-from toolflow.graph.linking.joining import DIGITS, Closeness, Limits, join_tools
+from toolflow.graph.linking.joining import DIGITS, Closeness, join_tools
+from toolflow.graph.linking.joins import Limits
 from toolflow.graph.linking.key_set import KeySet
 from toolflow.graph.linking.likelihood import weigh_pairs
 from toolflow.graph.linking.link_table import LIKELY, Ends, LinkTable, hold_down_hubs, make_link_table, once

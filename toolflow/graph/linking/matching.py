@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from toolflow.graph.linking.cores import Cores
 from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.key_set import MOST_NAMES, KeySet, Tile
-from toolflow.graph.linking.matches import COLUMN, ROW_SHIFT, Matches, Pairs, assemble, pack, ranges
+from toolflow.graph.linking.matches import (
+    COLUMN,
+    ROW_SHIFT,
+    Matches,
+    Pairs,
+    assemble,
+    pack,
+    ranges,
+    sorted_pairs,
+)
 from toolflow.graph.linking.naming import Specificity
 
 # A tile of cosines is 16 MB, and its vectors are 5 MB: large enough for products at full speed.
@@ -21,7 +30,9 @@ _COLUMNS_IN_TILE = 4_096
 # Keys of a name that few have are multiplied pair by pair, others as matrices.
 _FEW_PAIRS = 64
 _PAIRS_AT_ONCE = 1 << 20
-_GATHERED_AT_ONCE = 1 << 14
+# A name of more pairs than that is so common that they are not kept: they would fill the memory.
+_MOST_PAIRS = 1 << 24
+_GATHERED_AT_ONCE = 1 << 9
 
 # Cosines are calibrated before use: 0 is the encoder's threshold, 1 is equality. The figures were set, with
 # those of naming.py, by reading the links of real catalogues.
@@ -75,8 +86,10 @@ def match_keys(
         threads: Compare tiles side by side.
         progress: Called with how many tiles are compared, and of how many.
     """
-    comparison = _Comparison(rows, columns, specificity, threshold, bar)
-    return assemble([*comparison.same_name(threads), *comparison.unlike_name(threads, progress)], len(rows))
+    rarity = np.array([*specificity.words.values(), -1.0], dtype=np.float32)
+    comparison = _Comparison(rows, columns, rarity, threshold, bar)
+    found = [*comparison.same_name(threads), *comparison.unlike_name(threads, progress)]
+    return assemble(found, len(rows), comparison.common())
 
 
 def calibrate(cosine: Floats, threshold: float) -> Floats:
@@ -91,7 +104,7 @@ class _Comparison:
 
     rows: KeySet
     columns: KeySet
-    specificity: Specificity
+    rarity: Floats  # of each word, and last -1 for none
     threshold: float
     bar: Bar
 
@@ -107,14 +120,24 @@ class _Comparison:
         yield self._of_one_name(
             row, column, rows.place[entry], _cosines(rows.text, row, columns.text, column)
         )
-        many = np.flatnonzero(pairs > _FEW_PAIRS).tolist()
-        for parts in threads.map(self._of_common_name, many):
+        many = np.flatnonzero((pairs > _FEW_PAIRS) & (pairs <= _MOST_PAIRS)).tolist()
+        for parts in threads.map(self._of_name, many):
             yield from parts
 
-    def _of_common_name(self, name: int) -> list[Pairs]:
-        rows, columns = self.rows, self.columns
+    def common(self) -> _CommonNames | None:
+        """What finds the pairs of names that are too common for their pairs to be kept."""
+        pairs = np.diff(self.rows.name_start).astype(np.int64) * np.diff(self.columns.name_start)
+        names = np.flatnonzero(pairs > _MOST_PAIRS).tolist()
+        return _CommonNames(self, names) if names else None
+
+    def _of_name(self, name: int) -> list[Pairs]:
+        rows = self.rows
         entries = slice(rows.name_start[name], rows.name_start[name + 1])
-        mine, place = rows.by_name[entries], rows.place[entries]
+        return self.of_keys(name, rows.by_name[entries], rows.place[entries])
+
+    def of_keys(self, name: int, mine: Ints, place: Ints) -> list[Pairs]:
+        """Pairs of some row keys with all column keys, of which all have a name."""
+        rows, columns = self.rows, self.columns
         theirs = columns.by_name[columns.name_start[name] : columns.name_start[name + 1]]
         vectors = columns.text[theirs]
         step = max(1, _PAIRS_AT_ONCE // len(theirs))
@@ -145,6 +168,9 @@ class _Comparison:
     def unlike_name(self, threads: Cores, progress: Callable[[int, int], None]) -> Iterator[Pairs]:
         """Pairs of unlike names: their texts must be much alike, or both texts and names."""
         rows, columns = self.rows, self.columns
+        if not len(rows) or not len(columns):
+            return
+        least = self.threshold + self.bar.unlike_name * (1 - self.threshold)
         row_tiles = list(rows.tiles(_ROWS_IN_TILE))
         tiles = [
             (mine, theirs)
@@ -153,26 +179,33 @@ class _Comparison:
             if mine.types & theirs.types
             and (rows is not columns or mine.first < theirs.first + len(theirs.keys))
         ]
-        for done, pairs in enumerate(threads.map(self._of_tiles, tiles), 1):
+
+        def compare(pair: tuple[Tile, Tile]) -> Pairs:
+            mine, theirs = pair
+            cosines = (rows.text[mine.keys] @ columns.text[theirs.keys].T).ravel()
+            found = np.flatnonzero(cosines >= least)
+            at_row, at_column = np.divmod(found, len(theirs.keys))
+            # Keys of one best name are many, and compared already.
+            unlike = rows.names[mine.keys, 0][at_row] != columns.names[theirs.keys, 0][at_column]
+            found, at_row, at_column = found[unlike], at_row[unlike], at_column[unlike]
+            if rows is columns:
+                once = mine.first + at_row < theirs.first + at_column
+                found, at_row, at_column = found[once], at_row[once], at_column[once]
+            return self._of_unlike_names(mine.keys[at_row], theirs.keys[at_column], cosines[found])
+
+        for done, pairs in enumerate(threads.map(compare, tiles), 1):
             yield pairs
             if rows is columns:
                 row, column = pairs.rank >> ROW_SHIFT, pairs.rank & COLUMN
                 yield pairs._replace(rank=pack(column, MOST_NAMES, row))
             progress(done, len(tiles))
 
-    def _of_tiles(self, tiles: tuple[Tile, Tile]) -> Pairs:
+    def _of_unlike_names(self, row: Indices, column: Indices, cosine: Floats) -> Pairs:
+        """Those of some pairs of a tile that have no name in common and agree enough."""
         rows, columns = self.rows, self.columns
-        mine, theirs = tiles
-        cosine = (rows.text[mine.keys] @ columns.text[theirs.keys].T).ravel()
-        cut = self.threshold + self.bar.unlike_name * (1 - self.threshold)
-        found = np.flatnonzero(cosine >= cut)
-        at_row, at_column = np.divmod(found, len(theirs.keys))
-        row, column = mine.keys[at_row], theirs.keys[at_column]
         unlike = ~_any_equal(rows.names[row], columns.names[column])
-        if rows is columns:
-            unlike &= mine.first + at_row < theirs.first + at_column
         row, column = row[unlike], column[unlike]
-        likeness = calibrate(cosine[found[unlike]], self.threshold)
+        likeness = calibrate(cosine[unlike], self.threshold)
         names_alike = calibrate(self._name_cosines(row, column), self.threshold)
         both = 0.15 + 0.75 * likeness + 0.4 * names_alike
         agreement = np.clip(np.maximum(both, 1.15 * likeness - 0.05), 0, _SUREST_UNLIKE)
@@ -195,7 +228,7 @@ class _Comparison:
         kept = agreement > self.bar.agreement
         return Pairs(pack(row[kept], MOST_NAMES, column[kept]), _f(agreement[kept]), _f(tells[kept]))
 
-    def _name_cosines(self, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
+    def _name_cosines(self, row: Indices, column: Indices) -> Floats:
         """Cosines of the best names of pairs of keys of one tile."""
         rows, columns = self.rows, self.columns
         mine, of_row = np.unique(rows.name_row[row], return_inverse=True)
@@ -203,13 +236,41 @@ class _Comparison:
         cosines: Floats = (rows.name[mine] @ columns.name[theirs].T)[of_row, of_column]
         return cosines
 
-    def _shared_head(self, row: NDArray[np.int64], column: NDArray[np.int64]) -> Floats:
+    def _shared_head(self, row: Indices, column: Indices) -> Floats:
         """The rarity of a shared word that is the last of either name, -1 if there is none."""
-        rarity = np.array([*self.specificity.words.values(), -1.0], dtype=np.float32)
         mine, theirs = self.rows.words[row], self.columns.words[column]
-        my_head = np.where((theirs == mine[:, :1]).any(axis=1), rarity[mine[:, 0]], -1)
-        their_head = np.where((mine == theirs[:, :1]).any(axis=1), rarity[theirs[:, 0]], -1)
+        my_head = np.where((theirs == mine[:, :1]).any(axis=1), self.rarity[mine[:, 0]], -1)
+        their_head = np.where((mine == theirs[:, :1]).any(axis=1), self.rarity[theirs[:, 0]], -1)
         return _f(np.maximum(my_head, their_head))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _CommonNames:
+    """Pairs by names that very many keys have, compared anew whenever they are asked for."""
+
+    comparison: _Comparison
+    names: Sequence[int]
+
+    def pairs(self, keys: Ints) -> Pairs:
+        found: list[Pairs] = []
+        for name, mine, place in self._having(keys):
+            found.extend(self.comparison.of_keys(name, mine, place))
+        return sorted_pairs(found)
+
+    def reach(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows, columns = self.comparison.rows, self.comparison.columns
+        reach = np.zeros(len(rows), dtype=np.int64)
+        for name, mine, _ in self._having(np.arange(len(rows), dtype=np.int32)):
+            theirs = columns.by_name[columns.name_start[name] : columns.name_start[name + 1]]
+            reach[mine] += sizes[theirs].sum()
+        return reach
+
+    def _having(self, keys: Ints) -> Iterator[tuple[int, Ints, Ints]]:
+        """Of each name, which keys have it, and which of their names it is."""
+        names = self.comparison.rows.names[keys]
+        for name in self.names:
+            at, place = np.nonzero(names == name)
+            yield name, keys[at], place.astype(np.int32)
 
 
 def _any_equal(left: Ints, right: Ints) -> NDArray[np.bool_]:
@@ -221,7 +282,7 @@ def _any_equal(left: Ints, right: Ints) -> NDArray[np.bool_]:
     return equal
 
 
-def _cosines(left: Floats, row: Ints, right: Floats, column: Ints) -> Floats:
+def _cosines(left: Floats, row: Indices, right: Floats, column: Indices) -> Floats:
     """Cosines of pairs, rows of ``left`` with rows of ``right``."""
     cosines = np.empty(len(row), dtype=np.float32)
     for low in range(0, len(row), _GATHERED_AT_ONCE):
