@@ -98,8 +98,7 @@ class MemoryJournal:
 class SqliteJournal:
     """The journal of a run directory. Use as a context manager inside a running loop.
 
-    Calls gather here while the writer's thread commits those before them. That thread is woken once for all
-    of them, and wakes the loop once for all of them.
+    Calls gather here for a moment, or while those before them are committed, so that one commit is for all.
 
     Args:
         path: The file; made if it is not there.
