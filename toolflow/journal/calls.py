@@ -18,9 +18,9 @@ import msgspec
 from toolflow.clock import Clock, wall
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.bodies import CallRecord
+from toolflow.journal.frames import Frames
 from toolflow.journal.reading import (
     DialogueState,
-    Frames,
     State,
     Totals,
     read_part,

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import decompress
-from toolflow.journal.reading import Frames
+from toolflow.journal.frames import Frames
 from toolflow.journal.schema import check_version, is_empty, worded
 
 _WHOLE_CHECK: Final = 128 * 2**20

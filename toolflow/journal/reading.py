@@ -13,30 +13,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
 
-from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import (
     CallRecord,
     JournalledCall,
     completion_of,
     decode,
-    decompress,
     requests_of,
 )
+from toolflow.journal.frames import Frames
 from toolflow.journal.schema import CALL_COLUMNS, in_words, open_for_reading
 from toolflow.llm.chat import CallKey, Usage
 
 State = Literal["alive", "accepted", "rejected", "failed"]
 
 _AT_A_TIME: Final = 1_000
-_FRAMES_KEPT: Final = 256
-"""Of some 60 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,38 +220,6 @@ class JournalReader:
         """All calls added up; costs the same whatever their number."""
         with in_words(self._path):
             return read_totals(self._connection)
-
-
-class Frames:
-    """The bodies of calls by frame and place.
-
-    The frames that were read last are kept: the dialogues of one time have theirs in the same.
-
-    Args:
-        connection: To the journal.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._kept: OrderedDict[int, list[bytes]] = OrderedDict()
-
-    def body(self, frame: int, place: int) -> bytes:
-        """One body.
-
-        Raises:
-            sqlite3.Error: It cannot be read.
-            JournalDamagedError: It is lost, or not what was written.
-        """
-        bodies = self._kept.pop(frame, None)
-        if bodies is None:
-            row = self._connection.execute("SELECT body FROM frames WHERE id = ?", (frame,)).fetchone()
-            bodies = decompress(row[0]) if row else []
-            if len(self._kept) >= _FRAMES_KEPT:
-                self._kept.popitem(last=False)
-        self._kept[frame] = bodies
-        if place >= len(bodies):
-            raise JournalDamagedError(f"a body in the journal is lost: line {place} of frame {frame}")
-        return bodies[place]
 
 
 def read_records(
