@@ -86,6 +86,16 @@ class TimedJournal(SqliteJournal):
         return appending
 
 
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Median, 99th percentile and maximum, in milliseconds."""
+    ordered = sorted(seconds)
+    return {
+        "p50": 1e3 * ordered[len(ordered) // 2],
+        "p99": 1e3 * ordered[len(ordered) * 99 // 100],
+        "max": 1e3 * ordered[-1],
+    }
+
+
 class Resting:
     """Answers after a while with the reply that was recorded, at next to no CPU."""
 
@@ -130,12 +140,9 @@ def worker(arguments: argparse.Namespace) -> None:
                         playing = journalled if with_it else bare
                         found["with" if with_it else "without"].append(await turn(playing))
             assert journal.totals().all.calls == per_turn * turns, "a call was lost"
-            waited = sorted(journal.waited)
-            found["waited_ms"] = {
-                "p50": 1e3 * waited[len(waited) // 2],
-                "p99": 1e3 * waited[len(waited) * 99 // 100],
-                "max": 1e3 * waited[-1],
-            }
+            found["waited_ms"] = quantiles(journal.waited)
+            found["took_ms"] = quantiles(journalled.took)
+            found["took_ms_without"] = quantiles(bare.took)
             found["log_bytes"] = (folder / "journal.sqlite-wal").stat().st_size
         await client.close()
         found["sent"] = 0 if arguments.resting else 2 * per_turn * turns
@@ -209,7 +216,7 @@ def tell(name: str, case: dict[str, Any]) -> None:
     """Print a case, medians alone."""
     short = {
         key: {part: round(figure, 1) for part, figure in value.items()}
-        if key == "waited_ms"
+        if key.startswith(("waited", "took"))
         else round(value["median"] if isinstance(value, dict) else value, 3)
         for key, value in case.items()
     }
@@ -237,7 +244,8 @@ def case_cost(arguments: argparse.Namespace) -> dict[str, Any]:
         if pace is not None:
             case["pace"] = pace
             case["pace_reached"] = statistics.median(case["calls_per_s"]["samples"]) >= REACHED * pace
-        case |= {name: measured[name] for name in ("waited_ms", "bytes_per_call", "log_bytes")}
+        latencies = ("waited_ms", "took_ms", "took_ms_without")
+        case |= {name: measured[name] for name in (*latencies, "bytes_per_call", "log_bytes")}
         case["prompt_characters"] = prompt_bytes(kind)
         name = f"{kind}_{pace or 'flat_out'}"
         found[name] = case
@@ -252,7 +260,7 @@ def case_wait(arguments: argparse.Namespace) -> dict[str, Any]:
         measured = measure(kind, "--calls", str(arguments.calls), "--pace", str(pace), "--resting")
         case = {
             "calls_per_s": spread([each["calls_per_s"] for each in measured["with"]]),
-            "waited_ms": measured["waited_ms"],
+            **{name: measured[name] for name in ("waited_ms", "took_ms", "took_ms_without")},
         }
         found[f"{kind}_{pace}"] = case
         tell(f"{kind}_{pace}, resting", case)

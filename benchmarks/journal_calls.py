@@ -171,6 +171,9 @@ class Drive:
     Args:
         model: Answers.
         calls: The dialogues; so many at once as :data:`ALIVE` says.
+
+    Attributes:
+        took: Seconds of each call.
     """
 
     def __init__(self, model: ChatModel, calls: list[list[Call]]) -> None:
@@ -182,6 +185,7 @@ class Drive:
         self._played = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
+        self.took: list[float] = []
 
     async def __aenter__(self) -> Drive:
         await self._group.__aenter__()
@@ -213,7 +217,9 @@ class Drive:
                 self._model.begin(key.dialogue)
             for request, _ in dialogue:
                 await self._tickets.acquire()
+                began = time.perf_counter()
                 await self._model.complete(request)
+                self.took.append(time.perf_counter() - began)
                 self._left -= 1
                 if not self._left:
                     self._played.set()
