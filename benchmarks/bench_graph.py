@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.graph_worth import naive, reach, relatedness
+from benchmarks.graph_worth import naive, reach, sampling
 from benchmarks.record import spread, write
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.catalog.tool import Tool
@@ -209,7 +209,7 @@ def main() -> None:
     ours = results["build"]["first_seconds"]["median"]
     results["naive"] = naive(tools, graph.threshold, arguments.naive_seconds, ours)
     results["reach"] = reach(graph)
-    results["sampling"] = relatedness(graph, arguments.sets)
+    results["sampling"] = sampling(graph, arguments.sets)
     print(json.dumps({key: results[key] for key in ("naive", "reach", "sampling")}, indent=1))
     results["ranked"] = ranked_tables(["seal_tools", "bfcl_multi_turn"])
     write("graph", results)

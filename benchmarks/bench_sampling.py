@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import spread, write
+from benchmarks.record import write
+from benchmarks.tool_sets import relatedness, sets_a_second, text_vectors
 from toolflow.catalog.load import load_catalogue, load_sample
 from toolflow.clock import derive_random
 from toolflow.graph.encoder import WordLlamaEncoder
@@ -27,7 +28,6 @@ from toolflow.graph.graph import ToolGraph, build_graph
 from toolflow.graph.link import ToolSet
 from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
 
-_TIMED_SETS = 10_000
 _JUDGED_SETS = 3_000
 
 
@@ -58,38 +58,6 @@ class PlainWalk:
     def sample(self, index: int) -> ToolSet:
         tools = [self._graph.tools[tool] for tool in self.draw(index)]
         return ToolSet(tuple(tools), self._graph.links_among(tool.name for tool in tools))
-
-
-def speed(sampler: Sampler, repeats: int) -> Mapping[str, Any]:
-    """Whole tool sets a second, links included, by the clock and by the processor's time."""
-    by_clock: list[float] = []
-    by_processor: list[float] = []
-    for repeat in range(repeats):
-        began, spent = time.perf_counter(), time.process_time()
-        for index in range(repeat * _TIMED_SETS, (repeat + 1) * _TIMED_SETS):
-            sampler.sample(index)
-        by_clock.append(_TIMED_SETS / (time.perf_counter() - began))
-        by_processor.append(_TIMED_SETS / (time.process_time() - spent))
-    return {"sets_per_s": spread(by_clock), "sets_per_cpu_s": spread(by_processor)}
-
-
-def relatedness(sampler: Sampler, texts: Mapping[str, Any]) -> Mapping[str, float]:
-    """How much the tools of a set have to do with each other."""
-    cosines: list[float] = []
-    links: list[float] = []
-    flows = 0
-    for index in range(_JUDGED_SETS):
-        drawn = sampler.sample(index)
-        vectors = np.stack([texts[tool.name] for tool in drawn.tools])
-        pairs = np.triu_indices(len(vectors), 1)
-        cosines.append(float((vectors @ vectors.T)[pairs].mean()))
-        links.append(len(drawn.links) / len(pairs[0]))
-        flows += any(link.kind == "return-parameter" for link in drawn.links)
-    return {
-        "cosine": statistics.fmean(cosines),
-        "links_per_pair": statistics.fmean(links),
-        "with_return_parameter_link": flows / _JUDGED_SETS,
-    }
 
 
 def coverage(draws: Iterable[Sequence[int]], graph: ToolGraph, rounds: Sequence[int]) -> Mapping[str, Any]:
@@ -139,8 +107,7 @@ def main() -> None:
         paths = arguments.catalogues
         catalogue = load_catalogue(paths, skip_invalid=True).catalogue if paths else load_sample()
         graph = build_graph(catalogue, encoder)
-    vectors = encoder.encode([f"{tool.name}: {tool.description}" for tool in graph.tools])
-    texts = {tool.name: vector for tool, vector in zip(graph.tools, vectors, strict=True)}
+    vectors = text_vectors(graph.tools)
 
     began = time.perf_counter()
     balanced = GraphSampler(graph, 0)
@@ -151,8 +118,8 @@ def main() -> None:
     results: dict[str, Any] = {"tools": len(graph), "links": len(graph.table), "prepare_s": prepared}
     for name, sampler in samplers.items():
         results[name] = {
-            **speed(sampler, arguments.repeats if name == "graph" else 1),
-            **relatedness(sampler, texts),
+            **sets_a_second(sampler, arguments.repeats if name == "graph" else 1),
+            **relatedness(sampler, vectors, _JUDGED_SETS),
         }
         median = {key: value["median"] for key, value in results[name].items() if isinstance(value, dict)}
         print(f"{name}: {results[name] | median}")

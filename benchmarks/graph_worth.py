@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from benchmarks.record import spread
+from benchmarks.tool_sets import relatedness, sets_a_second, text_vectors
 from toolflow.catalog.tool import Tool
 from toolflow.graph.adjacency import make_adjacency
 from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
@@ -53,43 +53,17 @@ def naive(tools: Sequence[Tool], threshold: float, seconds: float, our_seconds: 
     }
 
 
-def relatedness(graph: ToolGraph, sets: int) -> dict[str, Any]:
-    """Mean pairwise cosine of the tools of a set, and the share of sets with a return-parameter link."""
-    encoder = WordLlamaEncoder()
-    texts = [f"{tool.name}: {tool.description[:300]}" for tool in graph.tools]
-    vectors = encode_texts(encoder, texts)
+def sampling(graph: ToolGraph, sets: int) -> dict[str, Any]:
+    """What the graph sampler draws, beside uniform draws."""
+    vectors = text_vectors(graph.tools)
     samplers: dict[str, Sampler] = {
         "graph": GraphSampler(graph, 0),
         "uniform": UniformSampler(graph.tools, 0, graph=graph),
     }
-    figures: dict[str, Any] = {}
-    for name, sampler in samplers.items():
-        drawn = [sampler.sample(index) for index in range(sets)]
-        alike = []
-        for tool_set in drawn:
-            rows = vectors[[graph.index(tool.name) for tool in tool_set.tools]]
-            upper = np.triu_indices(len(rows), 1)
-            alike.append(float((rows @ rows.T)[upper].mean()))
-        flowing = [any(link.kind == "return-parameter" for link in drawn_set.links) for drawn_set in drawn]
-        figures[name] = {
-            "relatedness": float(np.mean(alike)),
-            "with_return_parameter_link": float(np.mean(flowing)),
-            **sets_a_second(sampler),
-        }
-    return figures
-
-
-def sets_a_second(sampler: Sampler, repeats: int = 5, sets: int = 10_000) -> dict[str, Any]:
-    """Whole tool sets, links included, by the clock and by the processor's time."""
-    by_clock: list[float] = []
-    by_processor: list[float] = []
-    for repeat in range(repeats):
-        began, used = time.perf_counter(), time.process_time()
-        for index in range(repeat * sets, (repeat + 1) * sets):
-            sampler.sample(index)
-        by_clock.append(sets / (time.perf_counter() - began))
-        by_processor.append(sets / (time.process_time() - used))
-    return {"sets_per_second": spread(by_clock), "sets_per_cpu_second": spread(by_processor)}
+    return {
+        name: {**relatedness(sampler, vectors, sets), **sets_a_second(sampler)}
+        for name, sampler in samplers.items()
+    }
 
 
 def reach(graph: ToolGraph) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,11 +15,20 @@ from toolflow.llm.chat import Request, ResponseFormat
 _encode_message: Final = msgspec.json.Encoder().encode
 
 
-def request_hash(request: Request) -> bytes:
-    """16 bytes that change with anything the model is told."""
-    messages = [digest_of_message(encode_message(message)) for message in request.messages]
+def plain_digest(message: Message) -> bytes:
+    """16 bytes of a message."""
+    return digest_of_message(encode_message(message))
+
+
+def request_hash(request: Request, digest: Callable[[Message], bytes] = plain_digest) -> bytes:
+    """16 bytes that change with anything the model is told.
+
+    Args:
+        request: What is asked.
+        digest: :func:`plain_digest`, or what remembers it.
+    """
     settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
-    return digest_of_request(request.seed, settings, messages)
+    return digest_of_request(request.seed, settings, [*map(digest, request.messages)])
 
 
 def digest_of_request(seed: int, settings: bytes, messages: Sequence[bytes]) -> bytes:

@@ -9,6 +9,7 @@ budget_spent     bound: ``cost``, ``calls``, ``tokens`` or ``time``
 limit_changed    before, after, reason: attempts that may be in flight
 breaker_opened   endpoint: it does not answer
 breaker_closed   endpoint: it answers again
+attempts_stalled attempts: so many more were given up as lost and sent again
 no_progress      seconds, waits: so long no call was completed, and what the run waits for
 progress_again   seconds: calls are completed again
 checked          accepted, changes: the files were written anew by ``toolflow check --apply``

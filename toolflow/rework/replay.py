@@ -22,13 +22,7 @@ from toolflow.dialogue.scenario import Scenario
 from toolflow.errors import CatalogueError, JournalDamagedError, RunDirectoryError, ToolFlowError
 from toolflow.graph.link import ToolSet
 from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, requests_of
-from toolflow.journal.digest import (
-    digest_of_message,
-    digest_of_request,
-    digest_of_settings,
-    digest_of_tool,
-    encode_message,
-)
+from toolflow.journal.digest import plain_digest, request_hash
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_folder, require_record
@@ -159,22 +153,18 @@ class _FromJournal:
         record = self._records.get(key)
         if record is None:
             raise _MissingError(f"{key.role} call {key.position} is not in the journal")
-        if record.request_hash != self._hash(request):
+        if record.request_hash != request_hash(request, self._digest):
             known = requests_of(self._records, self._journal.part)[key]
             raise _DiffersError(mismatch(known, request).message)
         self._steps.append(key)
         return completion_of(record)
 
-    def _hash(self, request: Request) -> bytes:
-        """:func:`toolflow.journal.digest.request_hash`, with each message of the dialogue digested once."""
-        settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
-        return digest_of_request(request.seed, settings, [self._digest(each) for each in request.messages])
-
     def _digest(self, message: Message) -> bytes:
+        """That of a message, made once in a dialogue."""
         known = self._digests.get(id(message))
         if known is None:
             # The message is kept, so that its id stays its own.
-            known = self._digests[id(message)] = message, digest_of_message(encode_message(message))
+            known = self._digests[id(message)] = message, plain_digest(message)
         return known[1]
 
 
