@@ -22,7 +22,7 @@ from benchmarks.record import spread
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.salvage import mend
-from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, catch_up, open_for_writing
 from toolflow.llm.chat import Completion, Request
 from toolflow.runtime.loop import run
 
@@ -61,7 +61,7 @@ def _grown(path: Path, wanted: int) -> None:
             )
             connection.execute("COMMIT")
             count += more
-        connection.execute(ADD_UP)
+        catch_up(connection)
 
 
 def _timed(work: Callable[[], object]) -> float:

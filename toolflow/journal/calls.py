@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from toolflow.clock import Clock, wall
+from toolflow.clock import Clock, monotonic, wall
 from toolflow.errors import RunDirectoryError
 from toolflow.journal.bodies import CallRecord
 from toolflow.journal.frames import Frames
@@ -115,17 +115,19 @@ class SqliteJournal:
         with in_words(path):
             self._reader = open_for_writing(path)
             try:
-                last = self._reader.execute("SELECT max(dialogue) FROM calls").fetchone()[0]
+                last = self._reader.execute(
+                    "SELECT dialogue FROM calls_by_dialogue ORDER BY dialogue DESC LIMIT 1"
+                ).fetchone()
             except BaseException:
                 self._reader.close()
                 raise
         self._frames = Frames(self._reader)
-        self._last_dialogue: int = -1 if last is None else last
+        self._last_dialogue: int = -1 if last is None else last[0]
         self._writer = Writer(path, self._committed)
         self._calls: list[WrittenCall] = []
         self._news: list[News] = []
         self._news_at = 0.0
-        self._handed_over_at = 0.0
+        self._rested_at = 0.0
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -137,8 +139,7 @@ class SqliteJournal:
 
     def __exit__(self, *exc_info: object) -> None:
         self._in_use = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self._cancel_timer()
         self._writer.stop(Batch(self._calls, self._news))
         self._reader.close()
 
@@ -153,7 +154,9 @@ class SqliteJournal:
         self._last_dialogue = max(self._last_dialogue, record.key.dialogue)
         durable: asyncio.Future[None] = self._loop.create_future()
         self._calls.append(WrittenCall(record, durable))
-        if len(self._calls) == 1:
+        if not self._writing and (len(self._calls) >= AT_ONCE or monotonic() >= self._rested_at):
+            self._hand_over()  # a loop that is busy would come to it much later
+        elif len(self._calls) == 1:
             self._plan()
         return durable
 
@@ -168,31 +171,35 @@ class SqliteJournal:
     def _tell(self, news: News) -> None:
         self._news.append(news)
         if len(self._news) == 1:
-            self._news_at = self._loop.time() + NEWS_AFTER
+            self._news_at = monotonic() + NEWS_AFTER
             self._plan()
 
     def _plan(self) -> None:
         """Hand over what has gathered as soon as it may be, unless the writer is at work: it reports back."""
         if self._writing or not self._in_use:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
         if len(self._calls) >= AT_ONCE:
             due = 0.0
         elif self._calls:
-            due = self._handed_over_at + _REST
+            due = self._rested_at
         elif self._news:
             due = self._news_at
         else:
             return
-        self._timer = self._loop.call_later(max(0.0, due - self._loop.time()), self._hand_over)
+        self._timer = self._loop.call_later(max(0.0, due - monotonic()), self._hand_over)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _hand_over(self) -> None:
-        self._timer = None
-        self._handed_over_at = self._loop.time()
+        self._cancel_timer()
+        now = monotonic()
+        self._rested_at = now + _REST
         news: list[News] = []
-        if self._news and self._news_at <= self._handed_over_at:
+        if self._news and self._news_at <= now:
             news, self._news = self._news, []
         calls, self._calls = self._calls[:AT_ONCE], self._calls[AT_ONCE:]
         self._writing = True

@@ -47,9 +47,11 @@ def merge_log(path: Path, copy: Path, *, first_page: bytes) -> None:
     """
     log = path.with_name(path.name + "-wal")
     shutil.copyfile(path, copy)
-    most = path.stat().st_size // PAGE_BYTES + (log.stat().st_size // PAGE_BYTES if log.exists() else 0)
+    # As large as it was when the log began, which tells it where the file itself is lost, and what came since.
+    before = max(path.stat().st_size // PAGE_BYTES, min((pages for pages, _ in _commits(log)), default=0))
+    most = before + (log.stat().st_size // PAGE_BYTES if log.exists() else 0)
     with copy.open("r+b") as file:
-        for number, page in _logged(log):
+        for number, page in (each for _, written in _commits(log) for each in written):
             if number <= most:  # others are garbage
                 file.seek((number - 1) * PAGE_BYTES)
                 file.write(page)
@@ -61,22 +63,22 @@ def merge_log(path: Path, copy: Path, *, first_page: bytes) -> None:
         file.write(first_page[32:])
 
 
-def _logged(log: Path) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the pages of each whole commit, oldest first."""
+def _commits(log: Path) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
+    """Of each whole commit, oldest first: pages in the database then, and number and content of those written."""
     if not log.exists():
         return
     with log.open("rb") as file:
         header = file.read(_LOG_HEADER.size)
         salt = _LOG_HEADER.unpack(header)[0] if len(header) == _LOG_HEADER.size else b""
-        commit: list[tuple[int, bytes]] = []
+        written: list[tuple[int, bytes]] = []
         while len(frame := file.read(_FRAME.size + PAGE_BYTES)) == _FRAME.size + PAGE_BYTES:
-            number, ends_commit, its_salt = _FRAME.unpack_from(frame)
+            number, pages, its_salt = _FRAME.unpack_from(frame)
             if its_salt != salt or not number:
                 return  # left from an earlier use of the file
-            commit.append((number, frame[_FRAME.size :]))
-            if ends_commit:
-                yield from commit
-                commit.clear()
+            written.append((number, frame[_FRAME.size :]))
+            if pages:
+                yield pages, written
+                written = []
 
 
 def carve(path: Path) -> Iterator[tuple[str, tuple[Value, ...]]]:

@@ -110,12 +110,8 @@ def _sample(connection: sqlite3.Connection) -> None:
     frames = Frames(connection)
     for number in numbers:
         row = connection.execute(
-            "SELECT dialogue, role, position, frame, place FROM calls WHERE id = ?", (number,)
+            "SELECT dialogue, frame, place FROM calls WHERE id = ?", (number,)
         )
-        for dialogue, role, position, frame, place in row.fetchall():
+        for dialogue, frame, place in row.fetchall():
             frames.body(frame, place)
-            connection.execute(
-                "SELECT id FROM calls INDEXED BY calls_by_dialogue WHERE dialogue = ? AND role = ? AND "
-                "position = ?",
-                (dialogue, role, position),
-            ).fetchone()
+            connection.execute("SELECT call FROM places WHERE dialogue = ?", (dialogue,)).fetchall()

@@ -182,9 +182,10 @@ class JournalReader:
         while True:
             with in_words(self._path):
                 row = self._connection.execute(
-                    "SELECT min(dialogue) FROM calls WHERE dialogue > ?", (last,)
+                    "SELECT dialogue FROM calls_by_dialogue WHERE dialogue > ? ORDER BY dialogue LIMIT 1",
+                    (last,),
                 ).fetchone()
-            if row[0] is None:
+            if row is None:
                 return
             last = row[0]
             yield last
@@ -232,7 +233,8 @@ def read_records(
         JournalDamagedError: A body is lost, or not what was written.
     """
     rows = connection.execute(
-        f"SELECT id, {CALL_COLUMNS} FROM calls WHERE dialogue = ? ORDER BY id",  # noqa: S608  a constant
+        f"SELECT id, {CALL_COLUMNS} FROM calls WHERE id IN "  # noqa: S608  a constant
+        "(SELECT call FROM calls_by_dialogue WHERE dialogue = ?) ORDER BY id",
         (dialogue,),
     ).fetchall()
     records = (

@@ -23,7 +23,7 @@ from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
 from toolflow.journal.carving import Value, carve, merge_log
 from toolflow.journal.damage import find_damage
-from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, PAGE_BYTES, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, catch_up, open_for_writing
 from toolflow.runtime.signals import interruptible
 
 _SUMS: Final = "role, model, calls, prompt_tokens, completion_tokens, attempts, seconds, through"
@@ -182,7 +182,8 @@ def _restore_usage(source: sqlite3.Connection, target: sqlite3.Connection) -> tu
         How many of the calls that were paid are saved, and how many there have been as far as is known.
     """
     _insert(target, "sums", _SUMS, _rows(source, "sums", _SUMS, "role, model"))
-    target.execute(ADD_UP)
+    catch_up(target)
+    target.execute("INSERT OR IGNORE INTO places SELECT dialogue, id FROM calls")
     # Of a row that is lost, the calls that were saved still tell.
     target.execute(_AT_LEAST_WHAT_WAS_SAVED)
     target.execute("UPDATE sums SET through = (SELECT coalesce(max(id), 0) FROM calls)")

@@ -24,7 +24,7 @@ from msgspec.json import encode as encode_json
 
 from toolflow.journal.bodies import CallRecord, compress
 from toolflow.journal.reading import DialogueState
-from toolflow.journal.schema import ADD_UP, CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, catch_up, open_for_writing
 
 _LOCK_SECONDS: Final = 600.0
 """So long a lock of another program is waited for before the run ends: the watchdog tells of it meanwhile."""
@@ -38,6 +38,8 @@ _PENALTY: Final = 100
 """So many batches after that are left to the thread."""
 AT_ONCE: Final = 128
 """Calls in a batch, so that it does not keep the loop for long."""
+_PAGES: Final = 4
+"""Of the log, beside the frames: what a commit takes as a rule."""
 _FRAME: Final = 32
 """Calls in a frame: more would make it hardly smaller, and all are lost with it."""
 
@@ -195,7 +197,7 @@ class Writer(threading.Thread):
     def _commit(self, connection: sqlite3.Connection, content: _Content) -> None:
         """Write all of it, or raise and leave everything as it was."""
         parts, frames, news = content
-        if not (parts or frames or news):
+        if not (parts or frames or news or self._stopping):
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -206,7 +208,8 @@ class Writer(threading.Thread):
                 _insert(connection, f"INSERT INTO calls ({CALL_COLUMNS})", rows)
             if news:
                 _write_news(connection, news)
-                connection.execute(ADD_UP)
+            if news or self._stopping:
+                catch_up(connection)
             connection.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):
@@ -215,7 +218,7 @@ class Writer(threading.Thread):
             raise
         self._known_parts.update(part[0] for part in parts)
         self._kept_news.clear()
-        self._logged += sum(len(frame) + PAGE_BYTES * len(records) for frame, records in frames)
+        self._logged += _PAGES * PAGE_BYTES + sum(len(frame) for frame, _ in frames)
 
 
 def _write_news(connection: sqlite3.Connection, news: Sequence[News]) -> None:

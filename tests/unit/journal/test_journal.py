@@ -279,26 +279,23 @@ def test_sums_are_exact_at_any_time_and_leave_out_what_was_taken_over(tmp_path: 
     taken_over = [record(position)._replace(attempts=0) for position in (0, 1)]
     paid = [record(position)._replace(attempts=2, seconds=0.5) for position in (2, 3, 4)]
 
-    async def append(*records: CallRecord, mark: bool) -> Sum:
+    async def append(*records: CallRecord) -> tuple[Sum, int | None]:
         with SqliteJournal(path) as journal:
-            if mark:
-                journal.mark(0, "alive")
             for each in records:
                 await journal.append(each)
-            return journal.totals().all
+            return journal.totals().all, added_up()
 
     def added_up() -> int | None:
         with closing(sqlite3.connect(path)) as connection:
             count: int | None = connection.execute("SELECT sum(calls) FROM sums").fetchone()[0]
         return count
 
-    assert asyncio.run(append(*taken_over, mark=False)) == Sum()
-    assert asyncio.run(append(paid[0], mark=False)) == Sum(1, Usage(12, 5), 2, 0.5)
-    assert added_up() is None
-    assert asyncio.run(append(paid[1], mark=True)) == Sum(2, Usage(24, 10), 4, 1.0)
-    assert added_up() == 2
-    assert asyncio.run(append(paid[2], mark=False)) == Sum(3, Usage(36, 15), 6, 1.5)
-    assert added_up() == 2
+    assert asyncio.run(append(*taken_over)) == (Sum(), None)
+    assert added_up() == 0
+    assert asyncio.run(append(paid[0])) == (Sum(1, Usage(12, 5), 2, 0.5), 0)
+    assert added_up() == 1
+    assert asyncio.run(append(*paid[1:])) == (Sum(3, Usage(36, 15), 6, 1.5), 1)
+    assert added_up() == 3
     with JournalReader(path) as reader:
         assert reader.totals().all == Sum(3, Usage(36, 15), 6, 1.5)
 

@@ -76,7 +76,7 @@ def test_a_sound_journal_is_left_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("page", [2, 10, 25])
 def test_a_garbage_page(path: Path, page: int) -> None:
-    """The root of the index, or a page in the middle of the calls."""
+    """A page of a table, or one of frames, of which three may begin on it."""
     whole = read_all(path)
     damaged = bytearray()
 
@@ -91,7 +91,7 @@ def test_a_garbage_page(path: Path, page: int) -> None:
     left = read_all(path)
     assert left.items() <= whole.items()
     assert saved.saved == len(left) == len(whole) - (saved.lost or 0)
-    assert len(left) > 350
+    assert len(left) > 300
     assert f"{len(left):,} calls were saved" in str(saved)
     assert mend(path, thorough=True) is None
 
