@@ -142,14 +142,28 @@ KINDS: dict[str, Callable[[], list[list[Call]]]] = {
 
 
 def dialogues(kind: str, count: int) -> list[list[Call]]:
-    """So many dialogues, with keys of their own."""
+    """So many dialogues, with keys and messages of their own."""
     known = KINDS[kind]()
+    return [_retold(known[index % len(known)], index) for index in range(count)]
+
+
+def _retold(calls: list[Call], dialogue: int) -> list[Call]:
+    """The same said in another dialogue: what is one message there is one here, too."""
+    told: dict[int, Message] = {}
+
+    def retell(message: Message) -> Message:
+        return told.setdefault(id(message), replace(message))
+
     return [
-        [
-            (replace(request, key=request.key._replace(dialogue=index)), completion)
-            for request, completion in known[index % len(known)]
-        ]
-        for index in range(count)
+        (
+            replace(
+                request,
+                key=request.key._replace(dialogue=dialogue),
+                messages=tuple(map(retell, request.messages)),
+            ),
+            replace(completion, message=retell(completion.message)),
+        )
+        for request, completion in calls
     ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 import msgspec
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,18 @@ class Message:
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+    _json: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    def to_json(self) -> bytes:
+        """The JSON of :meth:`to_openai`, made once: a message is sent, hashed and kept again and again.
+
+        Raises:
+            UnicodeEncodeError: A text holds half a surrogate pair, which no JSON can carry.
+        """
+        if self._json is None:
+            object.__setattr__(self, "_json", _encode(self.to_openai()))
+            assert self._json is not None
+        return self._json
 
     def to_openai(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self.role, "content": self.content}

@@ -1,4 +1,4 @@
-"""A request on its way into the journal: hashed and encoded once, as what it adds to an earlier one."""
+"""A request on its way into the journal: hashed, and kept as what it adds to an earlier one."""
 
 from __future__ import annotations
 
@@ -10,21 +10,14 @@ import msgspec
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
 from toolflow.journal.bodies import CallRecord, KeptFormat, KeptRequest, Part
-from toolflow.journal.digest import (
-    digest_of_message,
-    digest_of_request,
-    digest_of_schema,
-    digest_of_settings,
-    digest_of_tool,
-    encode_message,
-)
+from toolflow.journal.digest import digest_of_schema, digest_of_settings, digest_of_tool, request_hash
 from toolflow.llm.chat import Completion, Request, ResponseFormat
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class Asked:
-    """A request with its hash, and what it adds to an earlier one: worked out once, before it is sent.
+    """A request with its hash.
 
     Args:
         request: What is asked.
@@ -33,44 +26,43 @@ class Asked:
 
     # Of plain bytes wherever it can be: one is kept for each role of each dialogue, and the garbage collector
     # looks again and again at objects that hold others.
-    __slots__ = ("encoded", "hash", "messages", "parts", "request", "settings", "tools")
+    __slots__ = ("hash", "request", "settings", "tools")
 
     def __init__(self, request: Request, base: Asked | None = None) -> None:
         self.request: Request = request
-        self.messages: tuple[bytes, ...]
         self.tools: tuple[bytes, ...]
         self.settings: bytes
-        self.parts: tuple[Part, ...] = ()
-        known: Sequence[bytes] = ()
-        if base is not None:
-            known = base.messages[: _count_shared(request.messages, base.request.messages)]
-        new = [encode_message(message) for message in request.messages[len(known) :]]
-        self.messages = (*known, *map(digest_of_message, new))
-        kept = KeptRequest(request.seed, None, len(known), [msgspec.Raw(message) for message in new])
-        if base is not None:
-            kept.base = base.request.key.position
         if base is not None and _same_settings(request, base.request):
             self.tools = base.tools
             self.settings = base.settings
         else:
             self.tools = tuple(map(digest_of_tool, request.tools))
             self.settings = digest_of_settings(request, self.tools)
-            self.parts = _add_settings(kept, request, base.request if base else None, self.tools)
-        self.hash = digest_of_request(request.seed, self.settings, self.messages)
-        self.encoded: bytes = _encode(kept)
+        self.hash = request_hash(request, self.settings)
 
 
-def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> CallRecord:
+def record_call(
+    asked: Asked, completion: Completion, *, sent_at: float, base: Asked | None = None
+) -> CallRecord:
     """The record of a call.
 
     Args:
         asked: What was asked.
         completion: What was answered.
         sent_at: When it was sent, in Unix seconds.
+        base: What ``asked`` was made with.
     """
-    delivery, usage = completion.delivery, completion.usage
+    request, delivery, usage = asked.request, completion.delivery, completion.usage
+    shared = _count_shared(request.messages, base.request.messages) if base is not None else 0
+    added = [msgspec.Raw(message.to_json()) for message in request.messages[shared:]]
+    kept = KeptRequest(request.seed, None, shared, added)
+    parts: tuple[Part, ...] = ()
+    if base is not None:
+        kept.base = base.request.key.position
+    if base is None or asked.settings != base.settings:
+        parts = _add_settings(kept, request, base.request if base is not None else None, asked.tools)
     return CallRecord(
-        asked.request.key,
+        request.key,
         asked.hash,
         completion.model,
         delivery.endpoint,
@@ -80,8 +72,8 @@ def record_call(asked: Asked, completion: Completion, *, sent_at: float) -> Call
         delivery.attempts,
         sent_at,
         delivery.seconds,
-        b'{"request":%b,"reply":%b}' % (asked.encoded, encode_message(completion.message)),
-        asked.parts,
+        b'{"request":%b,"reply":%b}' % (_encode(kept), completion.message.to_json()),
+        parts,
     )
 
 

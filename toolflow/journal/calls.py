@@ -32,7 +32,7 @@ from toolflow.journal.schema import in_words, open_for_writing, worded
 from toolflow.journal.writer import AT_ONCE, Batch, News, Writer, WrittenCall, WrittenEvent
 from toolflow.llm.chat import CallKey
 
-_REST: Final = 0.005
+_REST: Final = 0.008
 """Seconds from one batch to the next: what a commit costs is shared by the calls that come meanwhile."""
 NEWS_AFTER: Final = 0.5
 """Seconds that states and events may wait."""

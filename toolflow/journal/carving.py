@@ -47,7 +47,7 @@ def merge_log(path: Path, copy: Path, *, first_page: bytes) -> None:
     """
     log = path.with_name(path.name + "-wal")
     shutil.copyfile(path, copy)
-    # As large as it was when the log began, which tells it where the file itself is lost, and what came since.
+    # As large as it was when the log began, which tells it where the file is lost, and what came since.
     before = max(path.stat().st_size // PAGE_BYTES, min((pages for pages, _ in _commits(log)), default=0))
     most = before + (log.stat().st_size // PAGE_BYTES if log.exists() else 0)
     with copy.open("r+b") as file:
@@ -64,7 +64,7 @@ def merge_log(path: Path, copy: Path, *, first_page: bytes) -> None:
 
 
 def _commits(log: Path) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
-    """Of each whole commit, oldest first: pages in the database then, and number and content of those written."""
+    """Of each whole commit, oldest first: pages in the database then; number and content of those written."""
     if not log.exists():
         return
     with log.open("rb") as file:

@@ -109,9 +109,7 @@ def _sample(connection: sqlite3.Connection) -> None:
     numbers = {*range(last - 20, last + 1), *(draw.randint(1, last) for _ in range(_SAMPLES))} if last else ()
     frames = Frames(connection)
     for number in numbers:
-        row = connection.execute(
-            "SELECT dialogue, frame, place FROM calls WHERE id = ?", (number,)
-        )
+        row = connection.execute("SELECT dialogue, frame, place FROM calls WHERE id = ?", (number,))
         for dialogue, frame, place in row.fetchall():
             frames.body(frame, place)
             connection.execute("SELECT call FROM places WHERE dialogue = ?", (dialogue,)).fetchall()

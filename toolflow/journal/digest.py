@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from xxhash import xxh3_128_digest
 
 from toolflow.catalog.tool import Tool
-from toolflow.dialogue.message import Message
 from toolflow.llm.chat import Request, ResponseFormat
 
-_encode_message: Final = msgspec.json.Encoder().encode
+_pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def plain_digest(message: Message) -> bytes:
-    """16 bytes of a message."""
-    return digest_of_message(encode_message(message))
-
-
-def request_hash(request: Request, digest: Callable[[Message], bytes] = plain_digest) -> bytes:
+def request_hash(request: Request, settings: bytes | None = None) -> bytes:
     """16 bytes that change with anything the model is told.
 
     Args:
         request: What is asked.
-        digest: :func:`plain_digest`, or what remembers it.
+        settings: What :func:`digest_of_settings` gives, where it is known.
     """
-    settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
-    return digest_of_request(request.seed, settings, [*map(digest, request.messages)])
-
-
-def digest_of_request(seed: int, settings: bytes, messages: Sequence[bytes]) -> bytes:
-    """:func:`request_hash`, where the digests of settings and messages are known."""
-    return hashlib.blake2b(b"%d %b%b" % (seed, settings, b"".join(messages)), digest_size=16).digest()
+    if settings is None:
+        settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
+    said = b"\n".join([message.to_json() for message in request.messages])
+    return xxh3_128_digest(b"%d %b%b" % (request.seed, settings, said))
 
 
 def digest_of_settings(request: Request, tools: Sequence[bytes]) -> bytes:
@@ -50,17 +41,7 @@ def digest_of_settings(request: Request, tools: Sequence[bytes]) -> bytes:
         _digest_of_format(request.response_format) if request.response_format else None,
         request.sampling,
     ]
-    return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
-
-
-def encode_message(message: Message) -> bytes:
-    """The JSON of a message, as it is hashed and kept."""
-    return _encode_message(message.to_openai())
-
-
-def digest_of_message(encoded: bytes) -> bytes:
-    """16 bytes of an encoded message."""
-    return hashlib.blake2b(encoded, digest_size=16).digest()
+    return xxh3_128_digest(_pack(content))
 
 
 class _Known:
@@ -78,7 +59,7 @@ class _Known:
         return known[1] if known else None
 
     def add(self, thing: object, content: object) -> bytes:
-        digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+        digest = xxh3_128_digest(_pack(content))
         if len(self._digests) >= self._most:
             del self._digests[next(iter(self._digests))]
         self._digests[id(thing)] = (thing, digest)

@@ -87,7 +87,7 @@ def _messages(old: Sequence[Message], new: Sequence[Message]) -> Iterator[tuple[
 def _text(message: Message) -> str:
     if not message.tool_calls and message.tool_call_id is None:
         return message.content
-    return msgspec.json.encode(message.to_openai()).decode()
+    return message.to_json().decode()
 
 
 def _first_change(old: str, new: str) -> str:

@@ -115,7 +115,7 @@ class JournalledModel:
             last[key.role] = asked
             self._recording += 1
             try:
-                await self._journal.append(record_call(asked, completion, sent_at=sent_at))
+                await self._journal.append(record_call(asked, completion, sent_at=sent_at, base=base))
             finally:
                 self._recording -= 1
                 if not self._recording:

@@ -9,7 +9,7 @@ id                   counts the calls of the run in the order in which they were
 dialogue             index of the dialogue
 role                 ``planner``, ``user``, ``assistant`` or ``tool``
 position             counts the calls of that role in the dialogue
-request_hash         16 bytes of BLAKE2b over all that the model was told
+request_hash         16 bytes of XXH3 over all that the model was told
 model                name of the model that answered
 endpoint             base URL of who answered
 finish_reason        ``stop``, ``tool_calls``, ``length`` or ``content_filter``

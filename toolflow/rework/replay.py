@@ -17,12 +17,11 @@ from pydantic import ValidationError
 from toolflow.assembly import Material, labels, make_troupe, read_material
 from toolflow.clock import monotonic
 from toolflow.config import RunConfig
-from toolflow.dialogue.message import Message
 from toolflow.dialogue.scenario import Scenario
 from toolflow.errors import CatalogueError, JournalDamagedError, RunDirectoryError, ToolFlowError
 from toolflow.graph.link import ToolSet
 from toolflow.journal.bodies import CallRecord, JournalledCall, completion_of, requests_of
-from toolflow.journal.digest import plain_digest, request_hash
+from toolflow.journal.digest import request_hash
 from toolflow.journal.mismatch import mismatch
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_folder, require_record
@@ -139,33 +138,23 @@ class _FromJournal:
 
     def __init__(self, journal: JournalReader, steps: list[CallKey | Envelope]) -> None:
         self._records: Mapping[CallKey, CallRecord] = {}
-        self._digests: dict[int, tuple[Message, bytes]] = {}
         self._journal = journal
         self._steps = steps
 
     def begin(self, records: Mapping[CallKey, CallRecord]) -> None:
         """Answer from the calls of another dialogue."""
         self._records = records
-        self._digests.clear()
 
     async def complete(self, request: Request) -> Completion:
         key = request.key
         record = self._records.get(key)
         if record is None:
             raise _MissingError(f"{key.role} call {key.position} is not in the journal")
-        if record.request_hash != request_hash(request, self._digest):
+        if record.request_hash != request_hash(request):
             known = requests_of(self._records, self._journal.part)[key]
             raise _DiffersError(mismatch(known, request).message)
         self._steps.append(key)
         return completion_of(record)
-
-    def _digest(self, message: Message) -> bytes:
-        """That of a message, made once in a dialogue."""
-        known = self._digests.get(id(message))
-        if known is None:
-            # The message is kept, so that its id stays its own.
-            known = self._digests[id(message)] = message, plain_digest(message)
-        return known[1]
 
 
 def _config(run: Path, record: RunRecord) -> RunConfig:

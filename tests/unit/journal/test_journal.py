@@ -300,6 +300,26 @@ def test_sums_are_exact_at_any_time_and_leave_out_what_was_taken_over(tmp_path: 
         assert reader.totals().all == Sum(3, Usage(36, 15), 6, 1.5)
 
 
+def test_calls_are_found_by_dialogue_at_any_time(tmp_path: Path) -> None:
+    """Those that ``places`` tells and those that it does not tell yet."""
+    path = tmp_path / "journal.sqlite"
+
+    async def append(positions: range) -> tuple[list[int], dict[int, list[int]]]:
+        with SqliteJournal(path) as journal, JournalReader(path) as reader:
+            for position in positions:
+                for dialogue in (7, 2):
+                    record = record_call(Asked(request(dialogue, position)), REPLY, sent_at=0.0)
+                    await journal.append(record)
+            with closing(sqlite3.connect(path)) as other:
+                placed = [row[0] for row in other.execute("SELECT call FROM places ORDER BY call")]
+            return placed, {
+                each: [call.key.position for call in reader.calls(each)] for each in reader.dialogues()
+            }
+
+    assert asyncio.run(append(range(3))) == ([], {2: [0, 1, 2], 7: [0, 1, 2]})
+    assert asyncio.run(append(range(3, 5))) == ([1, 2, 3, 4, 5, 6], {2: [*range(5)], 7: [*range(5)]})
+
+
 def test_what_gathers_while_a_batch_is_written_is_written_next(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
 

@@ -162,7 +162,7 @@ class ChatAssembly(Assembly):
 def _body(request: Request, *, stream: bool, without: frozenset[str]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [message.to_openai() for message in request.messages],
+        "messages": [msgspec.Raw(message.to_json()) for message in request.messages],
         "seed": request.seed,
     }
     if request.response_format is not None:
