@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 import toolflow
 from toolflow.assembly import Material, describe, labels, make_troupe
@@ -39,7 +39,6 @@ _ALIVE_PER_PERMIT: Final = 1.25
 """A dialogue waits on its agents, the journal and the disk now and then: a few more keep the permits busy."""
 
 _Begun = Literal["run_begun", "run_continued"]
-_BEGINNINGS: Final = frozenset(get_args(_Begun))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,8 @@ async def play_run(
                 display.notice(notice)
             if begun == "run_continued":
                 display.notice(f"Continuing the run in {directory.path}.")
-            run = _Run(config, material, connection, spending, directory, display)
+            counted = directory.read_summary().get("processes", {}).get("counted", 0)
+            run = _Run(config, material, connection, spending, directory, display, counted)
             saved = mend(directory.journal, tell=display.notice)
             try:
                 return await run.play(begun, saved, retry_failed=retry_failed)
@@ -114,7 +114,11 @@ def _claim(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run that is connected to its models and has its directory to itself."""
+    """A run that is connected to its models and has its directory to itself.
+
+    Attributes:
+        counted: Earlier processes whose part its summary tells.
+    """
 
     config: RunConfig
     material: Material
@@ -122,6 +126,7 @@ class _Run:
     spending: Spending
     directory: RunDirectory
     display: Display
+    counted: int
 
     async def play(self, begun: _Begun, saved: Salvage | None, *, retry_failed: bool) -> Result:
         """Take up what earlier processes have left, open the journal and play on; the journal tells of it."""
@@ -129,7 +134,9 @@ class _Run:
         for notice in earlier.notices():
             self.display.notice(notice)
         with SqliteJournal(self.directory.journal) as journal:
-            before = self._before(journal)
+            before = Before(
+                self.directory.read_summary(), journal.totals().all, self.directory.processes, self.counted
+            )
             events = RunEvents(journal)
             if saved is not None:
                 self.display.notice(str(saved))
@@ -142,11 +149,6 @@ class _Run:
                 raise
             events.note("run_ended", ending=result.ending)
             return result
-
-    def _before(self, journal: SqliteJournal) -> Before:
-        with JournalReader(self.directory.journal) as reader:
-            begun = sum(event.kind in _BEGINNINGS for event in reader.events())
-        return Before(self.directory.read_summary(), journal.totals().all, begun)
 
     async def _play(
         self, earlier: Earlier, before: Before, journal: SqliteJournal, events: RunEvents
@@ -164,11 +166,13 @@ class _Run:
                     async with _beside(*oversight.watchers()):
                         ending = await synthesis.play()
             finally:
+                with JournalReader(self.directory.journal) as reader:
+                    taken_over = reader.count_taken_over()
                 summary = summarise(
                     oversight.snapshot(),
                     journal.totals().all,
                     before,
-                    taken_over=calling.origin.taken,
+                    taken_over=taken_over,
                     cost=self.spending.cost(journal),
                     rehearsal=self.connection.rehearsal,
                 )

@@ -1,10 +1,10 @@
 """summary.json: what a run has come to, this process and earlier ones together.
 
-Dialogues, reasons, completed calls and their attempts, LLM tokens and cost are of the whole run, killed
-processes included: its files and its journal hold them. What these do not hold is added up from one summary
-to the next: calls that ``failed``, attempts that stayed ``unanswered`` (part of ``attempts``), were
-``rate_limited`` or ``stalled``, calls ``taken_over`` from another run, and ``wall_s``. A killed process
-leaves nothing of these; ``processes`` tells how many were begun, and how many of them are counted.
+Dialogues, reasons, completed calls and their attempts, calls ``taken_over`` from another run, LLM tokens and
+cost are of the whole run, killed processes included: its files and its journal hold them. What these do not
+hold is added up from one summary to the next: calls that ``failed``, attempts that stayed ``unanswered``
+(part of ``attempts``), were ``rate_limited`` or ``stalled``, and ``wall_s``. A killed process leaves nothing
+of these; ``processes`` tells how many were begun, and how many of them are counted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ class Before:
     Attributes:
         summary: What an earlier process left; empty where none did.
         journalled: The calls of the run until then.
-        processes: How many had been at the run.
+        begun: How many processes have been at the run, this one included.
+        counted: How many of the earlier ones ``summary`` counts.
     """
 
     summary: Mapping[str, Any]
     journalled: Sum
-    processes: int
+    begun: int
+    counted: int
 
 
 def summarise(
@@ -47,7 +49,7 @@ def summarise(
         snapshot: The end of this process's part.
         journalled: The paid calls of the whole run.
         before: What was there when it began.
-        taken_over: Calls that this process took over from another run.
+        taken_over: Calls of the whole run that another one has paid for.
         cost: US dollars of the whole run; None where a price is not known.
         rehearsal: Whether replies come from the rehearsal model.
     """
@@ -55,7 +57,6 @@ def summarise(
     earlier = before.summary.get("calls", {})
     answered = journalled.attempts - before.journalled.attempts
     unanswered = max(calls.attempts - answered, 0) + earlier.get("unanswered", 0)
-    counted = before.summary.get("processes", {}).get("counted", 0)
     return {
         "dialogues": {
             "target": snapshot.target,
@@ -71,7 +72,7 @@ def summarise(
             "unanswered": unanswered,
             "rate_limited": calls.rate_limited + earlier.get("rate_limited", 0),
             "stalled": calls.stalled + earlier.get("stalled", 0),
-            "taken_over": taken_over + earlier.get("taken_over", 0),
+            "taken_over": taken_over,
         },
         "tokens": {
             "prompt": journalled.usage.prompt,
@@ -79,7 +80,6 @@ def summarise(
         },
         "cost_usd": None if cost is None else round(cost, 6),  # never guessed
         "wall_s": round(snapshot.seconds + before.summary.get("wall_s", 0.0), 3),
-        # Of a damaged journal the events may be lost.
-        "processes": {"begun": 1 + max(before.processes, counted), "counted": 1 + counted},
+        "processes": {"begun": before.begun, "counted": 1 + before.counted},
         "rehearsal": rehearsal,
     }

@@ -72,6 +72,45 @@ def test_the_summary_tells_that_a_process_was_killed(start: Start, killed: Run, 
         assert summary["calls"]["completed"] == run.journalled()
 
 
+def test_a_process_that_was_killed_at_once_is_known_too(start: Start, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", 2, serve(start, "--latency", 0.2))
+    while (begun := processes_of(run.folder)) < 2:
+        process = start(*run.arguments)
+        assert until(process, lambda begun=begun: processes_of(run.folder) > begun)
+        process.kill()
+        process.wait(20)
+    assert "s (processes not counted: 2)" in finish(start, run)
+    assert run.summary()["processes"] == {"begun": 3, "counted": 1}
+
+
+def processes_of(folder: Path) -> int:
+    record = folder / "run.json"
+    return int(json.loads(record.read_text())["processes"]) if record.exists() else 0
+
+
+def test_what_a_killed_fork_has_taken_over_is_counted(
+    start: Start, reference: Reference, tmp_path: Path
+) -> None:
+    origin, fork = tmp_path / "origin", tmp_path / "fork"
+    shutil.copytree(reference.folder, origin)
+    # The greater target is played by a provider that answers late.
+    run = Run(fork, FEW + 4, serve(start, "--latency", 0.3))
+    arguments = ("synth", "-n", FEW + 4, "-o", origin, "--fork", fork, "--display", "none")
+    served = (*arguments, "--model", "rehearsal", "--base-url", run.server.url, "--tool-calls", "native")
+    process = start(*served)
+    assert until(process, lambda: run.line_count() >= FEW)
+    process.kill()
+    process.wait(20)
+    before = count_taken_over(fork)
+    _, said = start(*served).communicate(timeout=100)
+    assert run.summary()["calls"]["taken_over"] == count_taken_over(fork) >= before > 0, said
+
+
+def count_taken_over(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal:
+        return int(journal.execute("SELECT count(*) FROM calls WHERE attempts = 0").fetchone()[0])
+
+
 def test_a_journal_outlives_its_dialogues(
     command: Command, start: Start, killed: Run, tmp_path: Path, reference: Reference
 ) -> None:

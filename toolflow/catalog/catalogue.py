@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import msgspec
 
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError
+from toolflow.spelling import hint_of_names
 
 
 @dataclass(frozen=True)  # without slots: the cached properties live in the instance's dict
@@ -46,12 +46,11 @@ class Catalogue:
         """The tool of that name.
 
         Raises:
-            CatalogueError: There is none; the hint lists names that look like it.
+            CatalogueError: There is none; the hint lists names that it may have meant.
         """
         tool = self._by_name.get(name)
         if tool is None:
-            close = difflib.get_close_matches(name, self._by_name, n=3)
-            hint = f"names like it: {', '.join(map(repr, close))}" if close else None
+            hint = hint_of_names(name, self._by_name)
             raise CatalogueError(f"the catalogue has no tool named {name!r}", hint=hint)
         return tool
 

@@ -81,7 +81,10 @@ def check_links(
     graph = ToolGraph.load(graph_file)
     links = sample_links(graph, n, seed)
     if not links:
-        raise UsageError(f"{graph_file}: no two tools are linked, so there is nothing to judge")
+        raise UsageError(
+            f"{graph_file}: no two tools are linked, so there is nothing to judge",
+            hint="Name a graph of tools that have return schemas, or build one with a lower --threshold.",
+        )
     verdicts = verdicts or graph_file.with_name(f"{graph_file.name}.verdicts.jsonl")
     rehearsal_allowed = output is None or force
     check = run_job(

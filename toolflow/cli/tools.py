@@ -12,7 +12,7 @@ from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
 from toolflow.cli.options.output import AsJson, ShowAll, check_output, open_console, print_json
 from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
-from toolflow.exit_codes import FAILURE
+from toolflow.exit_codes import USAGE
 
 if TYPE_CHECKING:
     from toolflow.catalog.load import LoadReport
@@ -138,7 +138,7 @@ def list_(
 def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -> None:
     """Read catalogues to the end and tell what is wrong with them.
 
-    Exit code 1 if entries were refused; warnings do not count.
+    Exit code 2 if entries were refused, as from every command that reads them; warnings do not count.
     """
     from toolflow.catalog.load import load_catalogue
 
@@ -148,7 +148,7 @@ def check(paths: Paths, *, show_all: ShowAll = False, as_json: AsJson = False) -
     else:
         _print_check(report, show_all=show_all)
     if report.skipped:
-        raise typer.Exit(FAILURE)
+        raise typer.Exit(USAGE)
 
 
 def _live_sources(

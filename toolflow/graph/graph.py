@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from toolflow.graph.linking.links import find_links
 from toolflow.graph.linking.ranking import MOST_TOOLS, SMALL, find_candidates
 from toolflow.graph.statistics import GraphStatistics, measure
 from toolflow.graph.storage import StoredGraph, encode_graph, read_graph, write_graph
+from toolflow.spelling import hint_of_names
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -65,12 +65,11 @@ class ToolGraph:
         """The index of a tool.
 
         Raises:
-            GraphError: There is no tool of that name; the hint lists names that look like it.
+            GraphError: There is no tool of that name; the hint lists names that it may have meant.
         """
         index = self._index.get(name)
         if index is None:
-            close = difflib.get_close_matches(name, self._index, n=3)
-            hint = f"names like it: {', '.join(map(repr, close))}" if close else None
+            hint = hint_of_names(name, self._index)
             raise GraphError(f"the graph has no tool named {name!r}", hint=hint)
         return index
 

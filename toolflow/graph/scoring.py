@@ -7,7 +7,6 @@ helps.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from toolflow.graph.graph import ToolGraph
 from toolflow.graph.linking.field_table import Floats
 from toolflow.graph.linking.fields import Field, parameter_fields, return_fields
 from toolflow.graph.linking.link_table import RETURN_PARAMETER
+from toolflow.spelling import names_like
 
 DENSITIES: Final = (0.10, 0.05)
 GOLD_KINDS: Final = (
@@ -121,7 +121,10 @@ def read_gold(path: Path, tools: Sequence[Tool]) -> Gold:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise GraphError(f"{path}: the gold links cannot be read: {error.strerror or error}") from error
+        raise GraphError(
+            f"{path}: the gold links cannot be read: {error.strerror or error}",
+            hint="Name a file of gold links, one JSON object a line, with --gold.",
+        ) from error
     decoder = msgspec.json.Decoder(_GoldLine)
     pairs: set[tuple[int, int]] = set()
     kinds: Counter[str] = Counter()
@@ -170,7 +173,7 @@ def _unknown(names: Sequence[str], known: Iterable[str]) -> str:
     named = list(known)
     told: list[str] = []
     for name in names:
-        close = difflib.get_close_matches(name, named, n=1)
+        close = names_like(name, named, most=1)
         told.append(f"{name!r} (like {close[0]!r})" if close else repr(name))
     return f"Unknown: {', '.join(told)}."
 

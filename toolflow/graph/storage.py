@@ -153,7 +153,10 @@ def read_graph(path: Path, known: Catalogue | None = None) -> StoredGraph:
             tools, _table(members, header, len(tools)), header.content_hash, header.encoder, header.threshold
         )
     except OSError as error:
-        raise GraphError(f"{path}: the graph cannot be read: {error.strerror or error}") from error
+        raise GraphError(
+            f"{path}: the graph cannot be read: {error.strerror or error}",
+            hint="Name a file of toolflow graph build -o GRAPH. Catalogues are given with --tools.",
+        ) from error
     except (_NotAGraphError, CatalogueError, msgspec.DecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise GraphError(
             f"{path}: not a tool graph, or damaged: {error}",

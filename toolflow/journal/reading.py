@@ -222,6 +222,13 @@ class JournalReader:
         with in_words(self._path):
             return read_totals(self._connection)
 
+    def count_taken_over(self) -> int:
+        """How many calls another run has paid for."""
+        with in_words(self._path):
+            return int(
+                self._connection.execute("SELECT count(*) FROM calls WHERE attempts = 0").fetchone()[0]
+            )
+
 
 def read_records(
     connection: sqlite3.Connection, frames: Frames, dialogue: int

@@ -92,6 +92,9 @@ class RunDirectory:
     Args:
         path: The folder; made if it is not there.
 
+    Attributes:
+        processes: How many have claimed the folder, this one included.
+
     Raises:
         RunDirectoryError: The folder cannot be used, or another process is using it.
     """
@@ -100,6 +103,7 @@ class RunDirectory:
         self.path = path
         self._open = contextlib.ExitStack()
         self._files: dict[Path, BinaryIO] = {}
+        self.processes = 0
 
     @property
     def journal(self) -> Path:
@@ -159,8 +163,10 @@ class RunDirectory:
                 hint="Give the earlier configuration to continue that run. For a run with this one, give "
                 "--fork NEW_RUN, which takes over every call that stays the same, or another -o RUN.",
             )
-        origin = {} if known is None else {"forked_from": known.facts.get("forked_from")}
-        write_record(self.path, RunRecord(wanted, {**facts, **{k: v for k, v in origin.items() if v}}))
+        earlier = {} if known is None else known.facts
+        self.processes = 1 + earlier.get("processes", 0)
+        origin = {"forked_from": earlier["forked_from"]} if earlier.get("forked_from") else {}
+        write_record(self.path, RunRecord(wanted, {**facts, **origin, "processes": self.processes}))
         return known is not None
 
     def require_new(self) -> None:

@@ -42,7 +42,8 @@ class RunRecord:
 
     Attributes:
         fingerprint: Everything that determines the data set.
-        facts: How the run was carried out last: ``config``, ``toolflow``, ``rehearsal``, ``forked_from``.
+        facts: How the run was carried out last: ``config``, ``toolflow``, ``rehearsal``, ``forked_from``;
+            and ``processes``, how many have been at it.
     """
 
     fingerprint: Mapping[str, Any]

@@ -119,18 +119,18 @@ def test_check_warns(tmp_path: Path) -> None:
 
 def test_check_lists_what_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path, WEATHER, *({**BAD, "name": f"bad{number}"} for number in range(30)))
-    text = run("check", path, code=1)
+    text = run("check", path, code=2)
     assert "entries refused: 30" in text
     assert f"{path}:2: tool 'bad0', field parameters.type: must be 'object'" in text
     assert "bad19" in text
     assert "bad20" not in text
     assert "… and 10 more (--all shows them)" in text
-    assert "bad29" in run("check", path, "--all", code=1)
+    assert "bad29" in run("check", path, "--all", code=2)
 
 
 def test_check_as_json(tmp_path: Path) -> None:
     path = write_lines(tmp_path, BAD, ODD, {**ODD, "source_id": "2"})
-    findings = run_json("check", path, code=1)
+    findings = run_json("check", path, code=2)
     assert findings["tools"] == 2
     assert findings["refused"] == [
         {
@@ -147,7 +147,7 @@ def test_check_as_json(tmp_path: Path) -> None:
 
 
 def test_check_of_nothing_but_wrong_entries(tmp_path: Path) -> None:
-    assert "0 tools in 1 file" in run("check", write_lines(tmp_path, BAD), code=1)
+    assert "0 tools in 1 file" in run("check", write_lines(tmp_path, BAD), code=2)
 
 
 def test_check_of_a_missing_file() -> None:

@@ -88,7 +88,16 @@ def test_show_prints_own_field_first(graph_file: Path) -> None:
 
 
 def test_show_of_an_unknown_tool_gives_names_like_it(graph_file: Path) -> None:
-    assert "book_flight" in (fail(GraphError, "show", "book_fligth", graph_file).hint or "")
+    for name in ("book_fligth", "BOOK_FLIGHT", "book_flight_and_hotel"):
+        assert "book_flight" in (fail(GraphError, "show", name, graph_file).hint or "")
+    # Where no name is like it, it tells some that are there.
+    assert ToolGraph.load(graph_file).tools[0].name in (fail(GraphError, "plot", "?", graph_file).hint or "")
+
+
+def test_files_that_are_not_there_are_told_with_what_makes_them(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    assert "toolflow graph build -o GRAPH" in (fail(GraphError, "stats", gone).hint or "")
+    assert "--gold" in (fail(GraphError, "score", "--gold", gone).hint or "")
 
 
 @pytest.mark.parametrize("command", ["show", "plot"])

@@ -133,7 +133,8 @@ def test_a_lost_run_json_is_made_anew(tmp_path: Path, lose: Callable[[Path], Non
         with pytest.raises(RunDirectoryError, match="seed: 1 → 2"):
             run.claim({"seed": 2}, {})
         assert run.claim({"seed": 1}, {})
-    assert (tmp_path / "run.json").read_bytes() == whole
+        assert run.processes == 2
+    assert (tmp_path / "run.json").read_bytes() == whole.replace(b'"processes": 1', b'"processes": 2')
 
 
 def test_a_lost_journal_is_told(tmp_path: Path) -> None:
