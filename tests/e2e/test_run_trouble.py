@@ -9,6 +9,7 @@ import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,18 +75,19 @@ def test_the_summary_tells_that_a_process_was_killed(start: Start, killed: Run, 
 
 def test_a_process_that_was_killed_at_once_is_known_too(start: Start, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", 2, serve(start, "--latency", 0.2))
-    while (begun := processes_of(run.folder)) < 2:
+    for claimed in (partial(claims, run.folder, times) for times in (1, 2)):
         process = start(*run.arguments)
-        assert until(process, lambda begun=begun: processes_of(run.folder) > begun)
+        assert until(process, claimed)
         process.kill()
         process.wait(20)
     assert "s (processes not counted: 2)" in finish(start, run)
     assert run.summary()["processes"] == {"begun": 3, "counted": 1}
 
 
-def processes_of(folder: Path) -> int:
+def claims(folder: Path, times: int) -> bool:
+    """Whether so many processes have begun a run."""
     record = folder / "run.json"
-    return int(json.loads(record.read_text())["processes"]) if record.exists() else 0
+    return record.exists() and bool(json.loads(record.read_text())["processes"] == times)
 
 
 def test_what_a_killed_fork_has_taken_over_is_counted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from typing import Annotated
@@ -27,6 +29,7 @@ from toolflow.errors import CatalogueError, GraphError, RunDirectoryError, ToolF
 from toolflow.exit_codes import FAILURE, INTERRUPTED, USAGE
 
 _USAGE_ERRORS = (UsageError, CatalogueError, GraphError, RunDirectoryError)
+_NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 app = typer.Typer(
     name="toolflow",
@@ -68,6 +71,7 @@ def _root(
 
 def main() -> None:
     """Run a command; map errors to messages and exit codes."""
+    _make_streams_safe()
     try:
         app()
     except ToolFlowError as error:
@@ -77,8 +81,34 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone (``| head``): nothing to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(FAILURE)
+    except OSError as error:
+        if error.errno not in _NOT_WRITTEN:
+            raise
+        _drop_output()
+        what = error.filename or "the output"
+        _print_error(
+            ToolFlowError(
+                f"{what} cannot be written: {error.strerror}",
+                hint="Free some disk space, or write elsewhere.",
+            )
+        )
+        sys.exit(FAILURE)
+
+
+def _make_streams_safe() -> None:
+    """Let closed streams take what is written, and characters that an encoding lacks be spelt out."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python has it for stderr
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer go nowhere: it would fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_error(error: ToolFlowError) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from toolflow import exit_codes
 from toolflow.assembly import Material, read_material
-from toolflow.catalog.tool import encode_json
+from toolflow.cli.options.output import print_json
 from toolflow.cli.telling import progress
 from toolflow.config import RunConfig
 from toolflow.journal.lock import require_free
@@ -69,7 +69,7 @@ def run_synthesis(
         console.print("Stopped at once. The same command continues the run.")
         return _EXIT_CODES["interrupted"]
     if as_json:
-        typer.echo(encode_json(result.summary))
+        print_json(result.summary)
     else:
         _report(result, folder, console)
     return _EXIT_CODES[result.ending]
@@ -88,7 +88,7 @@ def _describe(config: RunConfig, material: Material, output: Path, *, as_json: b
         "seed": config.seed,
     }
     if as_json:
-        typer.echo(encode_json(facts))
+        print_json(facts)
         return
     for name, value in facts.items():
         shown = "(chosen when the run begins)" if value is None else value

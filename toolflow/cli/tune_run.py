@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import typer
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from toolflow import exit_codes
 from toolflow.assembly import Material, make_troupe, read_material
-from toolflow.catalog.tool import encode_json
+from toolflow.cli.options.output import print_json
 from toolflow.cli.telling import note
 from toolflow.clock import monotonic
 from toolflow.config import RolesConfig, RunConfig
@@ -188,7 +187,7 @@ def _print(measured: Sequence[Level], chosen: Level | None, stop: Stop | None, *
             "stopped": stop or "interrupted",
             "recommendation": None if chosen is None else chosen.concurrency,
         }
-        typer.echo(encode_json(facts))
+        print_json(facts)
         return
     console = Console()
     if levels:

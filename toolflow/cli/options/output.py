@@ -38,10 +38,10 @@ def check_output(path: Path) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one line of JSON."""
-    from toolflow.catalog.tool import encode_json
+    """Print one line of JSON, in UTF-8 whatever the terminal's encoding."""
+    import msgspec
 
-    typer.echo(encode_json(value))
+    typer.echo(msgspec.json.encode(value))
 
 
 def open_console() -> Console:

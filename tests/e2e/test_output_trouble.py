@@ -1,0 +1,57 @@
+"""Standard output that takes nothing, is closed, or has another encoding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import COMMAND, environment
+from toolflow.catalog.load import load_sample
+from toolflow.catalog.tool import Tool
+from toolflow.catalog.write import write_canonical
+
+FULL = Path("/dev/full")
+
+
+def shell(line: str, **changes: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line in a shell, in which ``toolflow`` is the installed command."""
+    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        env=environment() | {"PATH": path} | changes,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["tools list", "tools list --json", "graph export", "--help"])
+def test_a_full_disk_is_told(arguments: str) -> None:
+    done = shell(f"toolflow {arguments} > {FULL}")
+    assert done.returncode == 1
+    assert b"the output cannot be written: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["tools list", "graph export"])
+def test_nobody_has_to_listen(arguments: str) -> None:
+    done = shell(f"toolflow {arguments} >&-")
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_characters_that_an_encoding_lacks_are_spelt_out(encoding: str, tmp_path: Path) -> None:
+    catalogue = tmp_path / "tools.jsonl"
+    described = "Gibt Züge → Köln 🚆."
+    write_canonical([*load_sample().tools[:2], Tool("züge", described, {"type": "object"})], catalogue)
+    said = shell(f"toolflow tools list {catalogue}", PYTHONIOENCODING=encoding)
+    assert said.returncode == 0, said.stderr
+    assert rb"\u2192" in said.stdout
+    # JSON is UTF-8 everywhere.
+    said = shell(f"toolflow tools list --json {catalogue}", PYTHONIOENCODING=encoding)
+    assert json.loads(said.stdout.decode())[-1]["description"] == described
