@@ -22,6 +22,7 @@ ROLES: tuple[PromptRole, ...] = ("planner", "user", "assistant", "tool")
 
 _MOST_REMEMBERED: Final = 1024
 """Names can come from model text, too."""
+_LIKE_SHIPPED: Final = "The shipped prompts show which blocks there are and what they are given."
 
 
 class Prompts:
@@ -76,6 +77,11 @@ class Prompts:
                     f"prompt {place}:{error.lineno}: {error.message}",
                     hint="It is a Jinja template; the shipped ones show the form.",
                 ) from error
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(
+                    f"prompt {name if folder is None else f'{folder}/{name}'} cannot be read: {error}",
+                    hint="It has to be a text file in UTF-8.",
+                ) from error
             self.sources[role] = source
             self.hashes[role] = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 
@@ -97,11 +103,12 @@ class Prompts:
     def _render(self, role: PromptRole, block: str, values: dict[str, Any]) -> str:
         template = self._templates[role]
         if block not in template.blocks:
-            raise UsageError(f"prompt {role}.j2 has no block {block!r}")
+            raise UsageError(f"prompt {role}.j2 has no block {block!r}", hint=_LIKE_SHIPPED)
         try:
             return "".join(template.blocks[block](template.new_context(values))).strip()
-        except jinja2.TemplateError as error:
-            raise UsageError(f"prompt {role}.j2, block {block}: {error.message}") from error
+        except Exception as error:  # a template may divide by zero, too
+            what = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+            raise UsageError(f"prompt {role}.j2, block {block}: {what}", hint=_LIKE_SHIPPED) from error
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

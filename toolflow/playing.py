@@ -30,7 +30,7 @@ from toolflow.progress import Progress, ProgressSnapshot
 from toolflow.runtime.bus import Bus
 from toolflow.runtime.signals import stopped_by_signals
 from toolflow.spending import BOUNDS, Spending, spending_of
-from toolflow.summary import Before, summarise
+from toolflow.summary import Before, added_up, summarise
 from toolflow.view.display import Display
 from toolflow.view.steering import Controls
 from toolflow.watchdog import Bark, Watchdog
@@ -84,7 +84,7 @@ async def play_run(
                 display.notice(notice)
             if begun == "run_continued":
                 display.notice(f"Continuing the run in {directory.path}.")
-            counted = directory.read_summary().get("processes", {}).get("counted", 0)
+            counted = added_up(directory.read_summary()).processes.counted
             run = _Run(config, material, connection, spending, directory, display, counted)
             saved = mend(directory.journal, tell=display.notice)
             try:
@@ -135,7 +135,10 @@ class _Run:
             self.display.notice(notice)
         with SqliteJournal(self.directory.journal) as journal:
             before = Before(
-                self.directory.read_summary(), journal.totals().all, self.directory.processes, self.counted
+                added_up(self.directory.read_summary()),
+                journal.totals().all,
+                self.directory.processes,
+                self.counted,
             )
             events = RunEvents(journal)
             if saved is not None:

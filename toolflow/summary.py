@@ -13,8 +13,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from toolflow.journal.reading import Sum
 from toolflow.progress import ProgressSnapshot
+
+
+class _Calls(msgspec.Struct, frozen=True):
+    failed: int = 0
+    unanswered: int = 0
+    rate_limited: int = 0
+    stalled: int = 0
+
+
+class _Processes(msgspec.Struct, frozen=True):
+    counted: int = 0
+
+
+class Added(msgspec.Struct, frozen=True):
+    """The figures of a summary.json that the next one goes on from; all are zero where there is none."""
+
+    calls: _Calls = _Calls()
+    processes: _Processes = _Processes()
+    wall_s: float = 0.0
+
+
+def added_up(summary: Mapping[str, Any]) -> Added:
+    """What earlier processes have added up in a summary.json; nothing where it holds something else."""
+    try:
+        return msgspec.convert(summary, Added)
+    except msgspec.ValidationError:
+        return Added()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +51,13 @@ class Before:
     """What was there when this process began.
 
     Attributes:
-        summary: What an earlier process left; empty where none did.
+        added: What earlier processes have left in summary.json.
         journalled: The calls of the run until then.
         begun: How many processes have been at the run, this one included.
-        counted: How many of the earlier ones ``summary`` counts.
+        counted: How many of the earlier ones left a summary.
     """
 
-    summary: Mapping[str, Any]
+    added: Added
     journalled: Sum
     begun: int
     counted: int
@@ -54,9 +83,9 @@ def summarise(
         rehearsal: Whether replies come from the rehearsal model.
     """
     calls = snapshot.calls
-    earlier = before.summary.get("calls", {})
+    earlier = before.added.calls
     answered = journalled.attempts - before.journalled.attempts
-    unanswered = max(calls.attempts - answered, 0) + earlier.get("unanswered", 0)
+    unanswered = max(calls.attempts - answered, 0) + earlier.unanswered
     return {
         "dialogues": {
             "target": snapshot.target,
@@ -67,11 +96,11 @@ def summarise(
         "reasons": snapshot.reasons,
         "calls": {
             "completed": journalled.calls,
-            "failed": calls.failed + earlier.get("failed", 0),
+            "failed": calls.failed + earlier.failed,
             "attempts": journalled.attempts + unanswered,
             "unanswered": unanswered,
-            "rate_limited": calls.rate_limited + earlier.get("rate_limited", 0),
-            "stalled": calls.stalled + earlier.get("stalled", 0),
+            "rate_limited": calls.rate_limited + earlier.rate_limited,
+            "stalled": calls.stalled + earlier.stalled,
             "taken_over": taken_over,
         },
         "tokens": {
@@ -79,7 +108,7 @@ def summarise(
             "completion": journalled.usage.completion,
         },
         "cost_usd": None if cost is None else round(cost, 6),  # never guessed
-        "wall_s": round(snapshot.seconds + before.summary.get("wall_s", 0.0), 3),
+        "wall_s": round(snapshot.seconds + before.added.wall_s, 3),
         "processes": {"begun": before.begun, "counted": 1 + before.counted},
         "rehearsal": rehearsal,
     }

@@ -371,3 +371,14 @@ def test_retried_failures_fill_their_places(command: Command, start: Start, tmp_
     assert exported(command, run.folder) == exported(command, reference.folder)
     counts = run.summary()["dialogues"]
     assert (counts["accepted"], counts["failed"]) == (20, 0)
+
+
+@pytest.mark.parametrize("name", ["dialogues.jsonl", "rejected.jsonl"])
+def test_a_file_that_cannot_be_read_is_told(command: Command, run: Path, name: str) -> None:
+    (run / name).unlink()
+    (run / name).mkdir()
+    for arguments in (("explain", run), ("check", run)):
+        done = command(*arguments)
+        assert done.returncode == USAGE
+        assert f"{name}: Is a directory" in done.stderr
+        assert "hint: " in done.stderr

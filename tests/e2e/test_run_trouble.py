@@ -138,6 +138,10 @@ def other_ends(folder: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
 
 
+def odd_summary(folder: Path) -> None:
+    (folder / "summary.json").write_text('{"calls": {"failed": "many"}, "processes": 3, "wall_s": null}')
+
+
 def without_record(folder: Path) -> None:
     (folder / "run.json").unlink()
 
@@ -152,6 +156,7 @@ def stale_index(folder: Path) -> None:
     [
         foreign_lines,
         without_record,
+        odd_summary,
         pytest.param(other_ends, marks=pytest.mark.slow),
         pytest.param(stale_index, marks=pytest.mark.slow),
     ],

@@ -63,8 +63,11 @@ class Scan(NamedTuple):
     torn: bool = False
 
 
+_Index = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # as the journal takes it
+
+
 class _Metadata(msgspec.Struct):
-    index: int
+    index: _Index
 
 
 class _Accepted(msgspec.Struct):
@@ -80,19 +83,27 @@ class _ThrownOut(msgspec.Struct):
     """Likewise a line of rejected.jsonl."""
 
     id: str
-    index: int
+    index: _Index
     stage: Annotated[str, msgspec.Meta(min_length=1)]
     reason: str
 
 
 def scan_accepted(path: Path) -> Scan:
-    """What dialogues.jsonl holds; nothing but the index of a line is decoded."""
+    """What dialogues.jsonl holds; nothing but the index of a line is decoded.
+
+    Raises:
+        RunDirectoryError: It cannot be read.
+    """
     decode = msgspec.json.Decoder(_Accepted).decode
     return _scan(path, lambda line: (decode(line).metadata.index,))
 
 
 def scan_thrown_out(path: Path) -> Scan:
-    """What rejected.jsonl holds; of a line its index, stage and reason are decoded."""
+    """What rejected.jsonl holds; of a line its index, stage and reason are decoded.
+
+    Raises:
+        RunDirectoryError: It cannot be read.
+    """
     decode = msgspec.json.Decoder(_ThrownOut).decode
 
     def read(line: bytes) -> tuple[int, str, str]:
@@ -104,24 +115,31 @@ def scan_thrown_out(path: Path) -> Scan:
 
 
 def _scan(path: Path, read: Callable[[bytes], tuple[int] | tuple[int, str, str]]) -> Scan:
+    try:
+        with path.open("rb") as file:
+            return _scan_file(file, read)
+    except FileNotFoundError:
+        return Scan([], [])
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def _scan_file(file: BinaryIO, read: Callable[[bytes], tuple[int] | tuple[int, str, str]]) -> Scan:
     found: dict[int, Line] = {}
     damaged: list[int] = []
     torn, offset = False, 0
-    if not path.exists():
-        return Scan([], damaged)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            torn = not line.endswith(b"\n")  # what reads as whole may lack its last digits
-            known = None
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
-                line.decode()  # what the decoder passes over may be no text
-                known = None if torn else read(line)
-            if known is None or known[0] in found:
-                damaged.append(number)
-            else:
-                index, *why = known
-                found[index] = Line(index, offset, len(line), *why)
-            offset += len(line)
+    for number, line in enumerate(file, 1):
+        torn = not line.endswith(b"\n")  # what reads as whole may lack its last digits
+        known = None
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            line.decode()  # what the decoder passes over may be no text
+            known = None if torn else read(line)
+        if known is None or known[0] in found:
+            damaged.append(number)
+        else:
+            index, *why = known
+            found[index] = Line(index, offset, len(line), *why)
+        offset += len(line)
     return Scan(list(found.values()), damaged, torn)
 
 
@@ -129,11 +147,14 @@ def read_line(path: Path, line: Line) -> dict[str, Any]:
     """What a line says that a scan has found.
 
     Raises:
-        OSError: The file cannot be read.
+        RunDirectoryError: The file cannot be read.
     """
-    with path.open("rb") as file:
-        file.seek(line.offset)
-        return msgspec.json.decode(file.read(line.length), type=dict[str, Any])
+    try:
+        with path.open("rb") as file:
+            file.seek(line.offset)
+            return msgspec.json.decode(file.read(line.length), type=dict[str, Any])
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -164,7 +164,8 @@ class RunDirectory:
                 "--fork NEW_RUN, which takes over every call that stays the same, or another -o RUN.",
             )
         earlier = {} if known is None else known.facts
-        self.processes = 1 + earlier.get("processes", 0)
+        counted = earlier.get("processes")
+        self.processes = 1 + (counted if isinstance(counted, int) else 0)
         origin = {"forked_from": earlier["forked_from"]} if earlier.get("forked_from") else {}
         write_record(self.path, RunRecord(wanted, {**facts, **origin, "processes": self.processes}))
         return known is not None
@@ -199,10 +200,7 @@ class RunDirectory:
             RunDirectoryError: A file cannot be read or rewritten.
         """
         self._close_files()
-        try:
-            accepted, thrown_out = scan_accepted(self.dialogues), scan_thrown_out(self.rejected)
-        except OSError as error:
-            raise unusable(self.path, error) from error
+        accepted, thrown_out = scan_accepted(self.dialogues), scan_thrown_out(self.rejected)
         first = set(sorted(line.index for line in accepted.lines)[:target])
         kept = [line for line in accepted.lines if line.index in first]
         known = {line.index for line in accepted.lines}

@@ -119,7 +119,7 @@ class Recheck:
                         pass
             journal.note("checked", changes=len(self.changes), accepted=len(self.accepted))
         summary = run.read_summary()
-        if "dialogues" in summary:
+        if isinstance(summary.get("dialogues"), dict):
             figures = {name: self.standings[name] for name in ("rejected", "failed")}
             summary["dialogues"] |= {"accepted": len(self.accepted), **figures}
             summary["reasons"] = dict(self.reasons.most_common())

@@ -69,3 +69,20 @@ def test_internals_of_an_object_are_refused_each_time(prompts_of: Callable[[str]
     for _ in range(2):
         with pytest.raises(UsageError, match="unsafe"):
             prompts.render("user", "turn", thing=Shop())
+
+
+@pytest.mark.parametrize("wrong", ["{{ 1 / 0 }}", "{{ 1 + 'a' }}", "{{ [][3].name }}"])
+def test_what_goes_wrong_in_a_template_is_told_with_its_place(
+    prompts_of: Callable[[str], Prompts], wrong: str
+) -> None:
+    prompts = prompts_of(f"{{% block turn %}}{wrong}{{% endblock %}}")
+    with pytest.raises(UsageError, match=r"prompt user\.j2, block turn: "):
+        prompts.render("user", "turn")
+
+
+def test_a_prompt_that_is_no_text_is_told(prompts_of: Callable[[str], Prompts], tmp_path: Path) -> None:
+    prompts_of("")
+    (tmp_path / "tool.j2").write_bytes("Grüße".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"tool\.j2 cannot be read") as caught:
+        Prompts(str(tmp_path))
+    assert "UTF-8" in (caught.value.hint or "")

@@ -304,3 +304,12 @@ def test_a_run_of_another_layout_is_refused(tmp_path: Path) -> None:
         pytest.raises(RunDirectoryError, match=r"ToolFlow 9\.1\.0 .* layout 99"),
     ):
         run.claim({}, {})
+
+
+@pytest.mark.parametrize("index", [-1, 2**63])
+def test_a_line_with_an_index_that_no_dialogue_has_is_taken_out(tmp_path: Path, index: int) -> None:
+    with RunDirectory(tmp_path) as run:
+        run.accept(line(0))
+        run.accept(line(0) | {"metadata": {"index": index}})
+        earlier = run.take_up(target=9)
+    assert (earlier.accepted, earlier.damaged) == ([0], 1)
