@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from toolflow.exit_codes import INTERRUPTED
-
 
 def main() -> None:
     """Run ``toolflow``."""
@@ -14,6 +12,8 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
+        from toolflow.exit_codes import INTERRUPTED  # noqa: PLC0415  before the try, Ctrl-C would trace back
+
         sys.exit(INTERRUPTED)
 
 

@@ -1,4 +1,4 @@
-"""Standard output that takes nothing, is closed, or has another encoding."""
+"""Output that takes nothing, is closed, or has another encoding; paths that no system takes."""
 
 from __future__ import annotations
 
@@ -55,3 +55,11 @@ def test_characters_that_an_encoding_lacks_are_spelt_out(encoding: str, tmp_path
     # JSON is UTF-8 everywhere.
     said = shell(f"toolflow tools list --json {catalogue}", PYTHONIOENCODING=encoding)
     assert json.loads(said.stdout.decode())[-1]["description"] == described
+
+
+@pytest.mark.parametrize("arguments", ["synth -o", "graph stats", "explain", "tools list"])
+def test_a_name_that_is_too_long_is_told(arguments: str) -> None:
+    done = shell(f"toolflow {arguments} {'x' * 300}")
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+    assert b"File name too long" in done.stderr

@@ -84,17 +84,24 @@ def main() -> None:
         _drop_output()
         sys.exit(FAILURE)
     except OSError as error:
-        if error.errno not in _NOT_WRITTEN:
+        known = _worded(error)
+        if known is None:
             raise
         _drop_output()
+        _print_error(known)
+        sys.exit(USAGE if isinstance(known, UsageError) else FAILURE)
+
+
+def _worded(error: OSError) -> ToolFlowError | None:
+    """The error of the house for what no room expects: a full disk, and a path that no system takes."""
+    if error.errno in _NOT_WRITTEN:
         what = error.filename or "the output"
-        _print_error(
-            ToolFlowError(
-                f"{what} cannot be written: {error.strerror}",
-                hint="Free some disk space, or write elsewhere.",
-            )
+        return ToolFlowError(
+            f"{what} cannot be written: {error.strerror}", hint="Free some disk space, or write elsewhere."
         )
-        sys.exit(FAILURE)
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"{error.filename}: {error.strerror}", hint="Give a shorter path.")
+    return None
 
 
 def _make_streams_safe() -> None:

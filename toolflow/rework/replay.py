@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -28,6 +28,9 @@ from toolflow.journal.run_record import CATALOGUE, GRAPH, RunRecord, inputs_fold
 from toolflow.llm.chat import CallKey, Completion, Request
 from toolflow.runtime.bus import Bus, Envelope
 from toolflow.stage import Outcome, Stage
+
+_GO_ON: Final = "Bring it back from a copy, or begin the run anew with another -o RUN."
+_PUT_BACK: Final = "Put the file back as it was: the run's inputs are kept to judge it by."
 
 Whole = Literal["whole", "unfinished", "differs", "damaged"]
 
@@ -173,22 +176,26 @@ def _config(run: Path, record: RunRecord) -> RunConfig:
             kept["sampler"] = {**config["sampler"], **built}
         return RunConfig.model_validate({**config, **kept})
     except (KeyError, TypeError, ValidationError) as error:
-        raise RunDirectoryError(f"{run / 'run.json'}: the configuration cannot be read: {error}") from error
+        raise RunDirectoryError(
+            f"{run / 'run.json'}: the configuration cannot be read: {error}", hint=_GO_ON
+        ) from error
 
 
 def _material(run: Path, record: RunRecord, config: RunConfig) -> Material:
     try:
         material = read_material(config)
     except (CatalogueError, ToolFlowError) as error:
-        raise RunDirectoryError(f"the inputs that {run} keeps cannot be read: {error.message}") from error
-    known = record.fingerprint
-    if known["catalogue"]["hash"] != material.catalogue.content_hash:
         raise RunDirectoryError(
-            f"{inputs_folder(run) / CATALOGUE} is not the catalogue that the run began with"
+            f"the inputs that {run} keeps cannot be read: {error.message}", hint=_GO_ON
+        ) from error
+    known = record.fingerprint
+    if known.get("catalogue", {}).get("hash") != material.catalogue.content_hash:
+        raise RunDirectoryError(
+            f"{inputs_folder(run) / CATALOGUE} is not the catalogue that the run began with", hint=_PUT_BACK
         )
     for role, digest in material.prompts.hashes.items():
-        if known["prompts"].get(role) != digest:
+        if known.get("prompts", {}).get(role) != digest:
             raise RunDirectoryError(
-                f"{inputs_folder(run) / role}.j2 is not the prompt that the run began with"
+                f"{inputs_folder(run) / role}.j2 is not the prompt that the run began with", hint=_PUT_BACK
             )
     return material
