@@ -225,9 +225,8 @@ class JournalReader:
     def count_taken_over(self) -> int:
         """How many calls another run has paid for."""
         with in_words(self._path):
-            return int(
-                self._connection.execute("SELECT count(*) FROM calls WHERE attempts = 0").fetchone()[0]
-            )
+            row = self._connection.execute("SELECT count(*) FROM calls WHERE attempts = 0").fetchone()
+        return int(row[0])
 
 
 def read_records(
