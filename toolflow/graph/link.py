@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -47,8 +46,7 @@ class Link(msgspec.Struct, frozen=True, gc=False):  # made by the hundred thousa
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSet:
+class ToolSet(msgspec.Struct, frozen=True):
     """Tools for one dialogue.
 
     Attributes:

@@ -11,22 +11,33 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count, islice, pairwise
 from typing import NamedTuple
 
 from toolflow.graph.link import Shape
-from toolflow.graph.sampling.shapes import Draft
+from toolflow.graph.sampling.drawer import Drawer
 from toolflow.graph.sampling.terrain import Terrain
 
 FEWEST_IN_ROUND = 65_536
-"""The longer a round, the better it balances; so many sets are drawn in about two seconds, where a run is
-continued at the end of a round, and take some 7 MB."""
+"""The longer a round, the better it balances; so many sets are drawn in one to two seconds, where a run is
+continued at the end of a round, and take some 5 MB."""
+
+# After so many sets a linked tool the neighbours to look at are drawn anew.
+_SETS_A_LOOK = 2
 
 
-class DrawnSet(NamedTuple):
-    """The indices of a set's tools, and the shape they were drawn in."""
+class DrawnSets(NamedTuple):
+    """Tool sets one after another.
+
+    Attributes:
+        tools: The indices of their tools, set by set.
+        sizes: How many tools each has.
+        shapes: The shape each was drawn in.
+    """
 
     tools: Sequence[int]
-    shape: Shape
+    sizes: Sequence[int]
+    shapes: Sequence[Shape]
 
 
 class Round:
@@ -50,34 +61,35 @@ class Round:
         self._draw_size = draw_size
         self._draw_shape = draw_shape
         self._generator = generator
-        self._used = [0] * len(terrain)
-        self._pace = 0
-        self._starts = self._begin()
-        self._drawn: list[array[int]] = []  # arrays are small, and the garbage collector passes them by
+        self._sets = self._draw()
+        self._tools = array("i")  # of all sets, as one object: sets of their own take five times the memory
+        self._bounds = array("i", [0])
         self._shapes: list[Shape] = []
 
-    def __getitem__(self, positions: slice) -> list[DrawnSet]:
-        """The sets at some positions; those before them are drawn first."""
-        while len(self._drawn) < positions.stop:
-            self._draw()
-        return list(map(DrawnSet, self._drawn[positions], self._shapes[positions]))
+    def sets(self, first: int, end: int) -> DrawnSets:
+        """The sets at positions ``first`` up to ``end``; those before them are drawn first."""
+        tools, bounds, shapes = self._tools, self._bounds, self._shapes
+        for drawn, shape in islice(self._sets, max(0, end - len(shapes))):
+            tools.extend(drawn)
+            bounds.append(len(tools))
+            shapes.append(shape)
+        sizes = [after - before for before, after in pairwise(bounds[first : end + 1])]
+        return DrawnSets(tools[bounds[first] : bounds[end]], sizes, shapes[first:end])
 
-    def _draw(self) -> None:
-        start = next(self._starts)
-        generator, used = self._generator, self._used
-        size, shape = self._draw_size(generator), self._draw_shape(generator)
-        draft = Draft(self._terrain, used, self._pace, generator, size)
-        self._shapes.append(draft.draw(shape, start))
-        self._drawn.append(array("i", draft.tools))
-        for tool in draft.tools:
-            used[tool] += 1
-
-    def _begin(self) -> Iterator[int]:
-        """Tools to begin sets with: all that were not used, then all that were used once, and so on."""
-        order = list(self._terrain.linked)
-        while True:
-            self._generator.shuffle(order)
-            for tool in order:
-                if self._used[tool] <= self._pace:
-                    yield tool
-            self._pace += 1
+    def _draw(self) -> Iterator[tuple[Sequence[int], Shape]]:
+        """Sets that begin with tools not used before, then with tools used once, and so on."""
+        generator, draw_size, draw_shape = self._generator, self._draw_size, self._draw_shape
+        drawer, linked = Drawer(self._terrain, generator), self._terrain.linked
+        used, since = drawer.used, 0
+        for pace in count():
+            drawer.keep_pace(pace)
+            starts = [tool for tool in linked if used[tool] <= pace]
+            generator.shuffle(starts)
+            for start in starts:
+                if used[start] > pace:
+                    continue
+                if since == _SETS_A_LOOK * len(linked):
+                    drawer.look_ahead()
+                    since = 0
+                since += 1
+                yield drawer.draw(start, draw_size(generator), draw_shape(generator))

@@ -25,21 +25,27 @@ def unrelated_tools(
         generator: Where randomness comes from.
     """
     related = _relatedness(terrain, tools)
-    excluded = {terrain.twins[tool] for tool in tools}
+    excluded: set[int] = set()
     everything = range(len(terrain))
     drawn: list[int] = []
+
+    def exclude(tool: int) -> None:
+        excluded.update(terrain.twins.get(tool, (tool,)))
 
     def draw_from(candidates: Iterable[int]) -> None:
         for tool in candidates:
             if len(drawn) == count:
                 return
-            if terrain.twins[tool] not in excluded:
-                excluded.add(terrain.twins[tool])
+            if tool not in excluded:
+                exclude(tool)
                 drawn.append(tool)
+
+    for tool in tools:
+        exclude(tool)
 
     looked_at = generator.sample(everything, min(len(terrain), count * _LOOKS))
     draw_from(tool for tool in looked_at if tool not in related)
-    if len(drawn) < count and len(excluded) < terrain.distinct:
+    if len(drawn) < count and len(excluded) < len(terrain):
         shuffled = generator.sample(everything, len(terrain))
         draw_from(sorted(shuffled, key=lambda tool: related.get(tool, 0.0)))
     return drawn

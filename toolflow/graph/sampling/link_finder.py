@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,39 +35,44 @@ class LinkFinder:
 
     def links_among(self, tools: Sequence[int]) -> tuple[Link, ...]:
         """The links whose ends are both among tools given by their indices, strongest first."""
-        return self.links_of_sets([tools])[0]
+        return self.links_of_sets(tools, [len(tools)])[0]
 
-    def links_of_sets(self, sets: Sequence[Sequence[int]]) -> list[tuple[Link, ...]]:
-        """The same for each of many sets, in their order."""
-        sizes = [len(tools) for tools in sets]
-        owner = np.repeat(np.arange(len(sets)), sizes)
-        tool = np.fromiter(chain.from_iterable(sets), dtype=np.int64, count=len(owner))
-        everything = len(self._names)
-        tool = np.sort(owner * everything + tool) % everything
-        firsts: list[NDArray[np.intp]] = [np.zeros(0, dtype=np.intp)]
-        pairs: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    def links_of_sets(self, tools: Sequence[int], sizes: Sequence[int]) -> list[tuple[Link, ...]]:
+        """The same for each of many sets, in their order.
+
+        Args:
+            tools: The tools of all sets, set by set.
+            sizes: How many each has; below 2³⁰ tools and sets in all.
+        """
+        everything, sets = len(self._names), len(sizes)
+        owner = np.repeat(np.arange(sets), sizes)
+        tool = np.sort(owner * everything + np.asarray(tools, dtype=np.int64)) % everything
+        wanted: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         for apart in range(1, max(sizes, default=0)):
             first = np.flatnonzero(owner[apart:] == owner[:-apart])
-            firsts.append(first)
-            pairs.append(tool[first] * everything + tool[first + apart])
-        wanted = np.concatenate(pairs)
-        place = np.searchsorted(self._pair[:-1], wanted)
-        linked = np.flatnonzero(self._pair[place] == wanted)
+            wanted.append((tool[first] * everything + tool[first + apart]) * sets + owner[first])
+        # Sorted, as a search for neighbours one after the other finds them in the processor's cache.
+        pair, owner = np.divmod(np.sort(np.concatenate(wanted)), sets)
+        place = np.searchsorted(self._pair[:-1], pair)
+        linked = np.flatnonzero(self._pair[place] == pair)
         place = place[linked]
         entry, of = ranges(self._first[place], self._first[place + 1])
-        owner, link = owner[np.concatenate(firsts)[linked[of]]], self._link[entry]
-        order = np.lexsort((link, owner))
-        links = self._named(link[order])
-        bounds = np.searchsorted(owner[order], np.arange(len(sets) + 1)).tolist()
+        everything = max(len(self._link), 1)
+        owner, link = np.divmod(np.sort(owner[linked[of]] * everything + self._link[entry]), everything)
+        links = self._named(link)
+        bounds = np.searchsorted(owner, np.arange(sets + 1)).tolist()
         return [tuple(links[begin:end]) for begin, end in pairwise(bounds)]
 
     def _named(self, link: NDArray[np.intp]) -> list[Link]:
-        table, names, paths = self._table, self._names, self._table.paths
-        columns = (table.from_tool, table.to_tool, table.kind, table.from_path, table.to_path)
-        weights = np.round(table.weight[link].astype(np.float64), 4).tolist()
-        return [
-            Link(names[start], names[end], KINDS[kind], paths[from_path], paths[to_path], weight)
-            for start, end, kind, from_path, to_path, weight in zip(
-                *(column[link].tolist() for column in columns), weights, strict=True
+        table, name, path = self._table, self._names.__getitem__, self._table.paths.__getitem__
+        return list(
+            map(
+                Link,
+                map(name, table.from_tool[link].tolist()),
+                map(name, table.to_tool[link].tolist()),
+                map(KINDS.__getitem__, table.kind[link].tolist()),
+                map(path, table.from_path[link].tolist()),
+                map(path, table.to_path[link].tolist()),
+                np.round(table.weight[link].astype(np.float64), 4).tolist(),
             )
-        ]
+        )

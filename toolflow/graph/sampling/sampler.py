@@ -7,24 +7,24 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, chain, islice, repeat
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from toolflow.catalog.tool import Tool
 from toolflow.clock import derive_random
 from toolflow.errors import GraphError
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.link import Link, Shape, ToolSet
-from toolflow.graph.sampling.coverage import FEWEST_IN_ROUND, DrawnSet, Round
+from toolflow.graph.sampling.coverage import FEWEST_IN_ROUND, Round
 from toolflow.graph.sampling.distractors import unrelated_tools
 from toolflow.graph.sampling.link_finder import LinkFinder
 from toolflow.graph.sampling.shapes import ShapeWeights
 from toolflow.graph.sampling.terrain import survey
 
-_ROUNDS_KEPT = 2  # dialogues that are alive together lie in two rounds at most
-
-
-_LINKED_AT_ONCE = 256
+_KEPT = 2  # dialogues that are alive together lie in two rounds, and mostly in two batches
+_AT_ONCE = 256
 
 
 class Sampler(Protocol):
@@ -113,6 +113,7 @@ class GraphSampler:
         distractors: SizeRange = _NO_DISTRACTORS,
     ) -> None:
         _check(graph.tools, sizes)
+        self._graph = graph
         self._tools = graph.tools
         self._seed = seed
         self._terrain = survey(graph)
@@ -120,36 +121,37 @@ class GraphSampler:
         self._draw_distractors = distractors.drawer(len(graph.tools)) if distractors.most else None
         self._draw_size = sizes.drawer(len(graph.tools))
         self._draw_shape = _shape_drawer(shapes)
-        self._in_round = max(FEWEST_IN_ROUND, len(self._terrain.linked))
-        self._round = lru_cache(_ROUNDS_KEPT)(self._make_round)
-        self._linked = lru_cache(_ROUNDS_KEPT)(self._find_links)
+        self._in_round = -(-max(FEWEST_IN_ROUND, len(self._terrain.linked)) // _AT_ONCE)
+        self._round = lru_cache(_KEPT)(self._make_round)
+        self._batch = lru_cache(_KEPT)(self._make_batch)
 
     def sample(self, index: int) -> ToolSet:
         """The tool set of the dialogue of that index, from 0."""
-        number, position = divmod(index, self._in_round)
-        drawn, links = self._linked(number, position // _LINKED_AT_ONCE)
-        place = position % _LINKED_AT_ONCE
-        tools, shape = drawn[place]
-        return ToolSet(
-            tuple([self._tools[tool] for tool in tools]), links[place], self._distract(index, tools), shape
-        )
+        tool_set = self._batch(index // _AT_ONCE)[index % _AT_ONCE]
+        if self._draw_distractors is None:
+            return tool_set
+        return self._with_distractors(index, tool_set)
 
     def _make_round(self, number: int) -> Round:
         generator = derive_random(self._seed, "tool sets", number)
         return Round(self._terrain, self._draw_size, self._draw_shape, generator)
 
-    def _find_links(self, number: int, part: int) -> tuple[Sequence[DrawnSet], Sequence[tuple[Link, ...]]]:
-        """Some neighbouring sets of a round and their links: found together, these cost a tenth."""
-        first = part * _LINKED_AT_ONCE
-        drawn = self._round(number)[first : min(first + _LINKED_AT_ONCE, self._in_round)]
-        return drawn, self._finder.links_of_sets([drawn_set.tools for drawn_set in drawn])
+    def _make_batch(self, number: int) -> list[ToolSet]:
+        """Neighbouring sets: their links are found together, which costs a tenth."""
+        of_round, number = divmod(number, self._in_round)
+        drawn = self._round(of_round).sets(number * _AT_ONCE, (number + 1) * _AT_ONCE)
+        links = self._finder.links_of_sets(drawn.tools, drawn.sizes)
+        tools = map(self._tools.__getitem__, drawn.tools)
+        sets = [tuple(islice(tools, size)) for size in drawn.sizes]
+        return list(map(ToolSet, sets, links, repeat(()), drawn.shapes))
 
-    def _distract(self, index: int, tools: Sequence[int]) -> tuple[Tool, ...]:
-        if self._draw_distractors is None:
-            return ()
+    def _with_distractors(self, index: int, tool_set: ToolSet) -> ToolSet:
+        assert self._draw_distractors is not None
         generator = derive_random(self._seed, "distractors", index)
         count = self._draw_distractors(generator)
-        return tuple(self._tools[tool] for tool in unrelated_tools(self._terrain, tools, count, generator))
+        tools = [self._graph.index(tool.name) for tool in tool_set.tools]
+        others = unrelated_tools(self._terrain, tools, count, generator)
+        return replace(tool_set, distractors=tuple([self._tools[tool] for tool in others]))
 
 
 class UniformSampler:
@@ -181,17 +183,12 @@ class UniformSampler:
         self._draw_size = sizes.drawer(len(self._tools))
         self._draw_distractors = distractors.drawer(len(self._tools))
         self._finder = None if graph is None else LinkFinder(graph)
-        self._linked = lru_cache(_ROUNDS_KEPT)(self._find_links)
+        self._links = lru_cache(_KEPT)(self._find_links)
 
     def sample(self, index: int) -> ToolSet:
         """The tool set of the dialogue of that index, from 0."""
-        if self._finder is None:
-            links: tuple[Link, ...] = ()
-            tools, others = self._draw(index)
-        else:
-            part, place = divmod(index, _LINKED_AT_ONCE)
-            drawn, links_of_sets = self._linked(self._finder, part)
-            (tools, others), links = drawn[place], links_of_sets[place]
+        tools, others = self._draw(index)
+        links = () if self._finder is None else self._links(index // _AT_ONCE)[index % _AT_ONCE]
         return ToolSet(
             tuple([self._tools[tool] for tool in tools]), links, tuple([self._tools[tool] for tool in others])
         )
@@ -204,12 +201,11 @@ class UniformSampler:
         drawn = generator.sample(range(len(self._tools)), both)
         return drawn[:size], drawn[size:]
 
-    def _find_links(
-        self, finder: LinkFinder, part: int
-    ) -> tuple[Sequence[tuple[Sequence[int], Sequence[int]]], Sequence[tuple[Link, ...]]]:
-        """Some neighbouring sets and their links, found together."""
-        drawn = [self._draw(index) for index in range(part * _LINKED_AT_ONCE, (part + 1) * _LINKED_AT_ONCE)]
-        return drawn, finder.links_of_sets([tools for tools, _ in drawn])
+    def _find_links(self, part: int) -> list[tuple[Link, ...]]:
+        """Those of some neighbouring sets, found together."""
+        assert self._finder is not None
+        sets = [self._draw(index)[0] for index in range(part * _AT_ONCE, (part + 1) * _AT_ONCE)]
+        return self._finder.links_of_sets(list(chain.from_iterable(sets)), list(map(len, sets)))
 
 
 def _shape_drawer(weights: ShapeWeights) -> Callable[[random.Random], Shape]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ class Terrain:
         forward: Steps from producers to consumers.
         backward: Steps from consumers to producers.
         linked: The tools that have a link; all tools where none has.
-        twins: For each tool a number that it shares with its near twins.
+        twins: Of each tool that has near twins: these and itself.
         distinct: How many tools there are, near twins counted once.
     """
 
@@ -35,11 +36,11 @@ class Terrain:
     forward: Steps
     backward: Steps
     linked: Sequence[int]
-    twins: Sequence[int]
+    twins: Mapping[int, Sequence[int]]
     distinct: int
 
     def __len__(self) -> int:
-        return len(self.twins)
+        return len(self.along.start) - 1
 
 
 def survey(graph: ToolGraph) -> Terrain:
@@ -51,12 +52,15 @@ def survey(graph: ToolGraph) -> Terrain:
     ends = np.concatenate([table.from_tool, table.to_tool])
     others = np.concatenate([table.to_tool, table.from_tool])
     preferred = np.tile(np.where(flow, strength * _FLOW_PREFERENCE, strength), 2)
-    twins = twin_groups(graph.tools)
+    numbers = twin_groups(graph.tools)
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for tool, number in enumerate(numbers):
+        groups[number].append(tool)
     return Terrain(
         along=make_steps(ends, others, preferred, tools),
         forward=make_steps(producer, consumer, carried, tools),
         backward=make_steps(consumer, producer, carried, tools),
         linked=np.unique(ends).tolist() or range(tools),
-        twins=twins,
-        distinct=len(set(twins)),
+        twins={tool: group for group in groups.values() if len(group) > 1 for tool in group},
+        distinct=len(groups),
     )
