@@ -26,7 +26,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -41,7 +41,7 @@ from toolflow.graph.linking.link_table import KINDS, LinkTable
 _FORMAT = "toolflow-graph"
 _VERSION = 1
 _COMPRESSION = 1  # higher levels take four times as long for a tenth less
-_DTYPES = {
+_DTYPES: Final[dict[str, type[np.generic]]] = {
     "kind": np.uint8,
     "from_tool": np.int32,
     "to_tool": np.int32,
@@ -137,21 +137,21 @@ def read_graph(path: Path, known: Catalogue | None = None) -> StoredGraph:
 
     Args:
         path: The file.
-        known: Tools at hand; where the graph was built from just these, the file's own are not decoded.
+        known: Tools at hand; where the graph was built from just these, the file's own are not read.
 
     Raises:
         GraphError: The file cannot be read, is no graph, is damaged, or is of a version not known here.
     """
     try:
-        members = _members(path)
-        header = _header(members["header"].tobytes(), path)
-        if known is not None and known.content_hash == header.content_hash:
-            tools = known.tools
-        else:
-            tools = _tools(members["tools"].tobytes(), header)
-        return StoredGraph(
-            tools, _table(members, header, len(tools)), header.content_hash, header.encoder, header.threshold
-        )
+        with path.open("rb") as file, _archive(file) as archive:
+            header = _header(_member(archive, "header", np.uint8).tobytes(), path)
+            if known is not None and known.content_hash == header.content_hash:
+                tools = known.tools
+            else:
+                tools = _tools(_member(archive, "tools", np.uint8).tobytes(), header)
+            columns = {member: _member(archive, member, dtype) for member, dtype in _DTYPES.items()}
+        table = _table(columns, header, len(tools))
+        return StoredGraph(tools, table, header.content_hash, header.encoder, header.threshold)
     except OSError as error:
         raise GraphError(
             f"{path}: the graph cannot be read: {error.strerror or error}",
@@ -184,22 +184,21 @@ def _as_bytes(data: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(data, dtype=np.uint8)
 
 
-def _members(path: Path) -> dict[str, NDArray[Any]]:
-    wanted = {"header": np.uint8, "tools": np.uint8, **_DTYPES}
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            members = {member: _array(archive, member) for member in wanted}
+        return zipfile.ZipFile(file)
+    except (ValueError, NotImplementedError) as error:
+        raise _NotAGraphError(str(error)) from error
+
+
+def _member(archive: zipfile.ZipFile, member: str, dtype: type[np.generic]) -> NDArray[Any]:
+    try:
+        with archive.open(f"{member}.npy") as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except (KeyError, ValueError, EOFError, NotImplementedError) as error:
         raise _NotAGraphError(str(error.args[0] if error.args else error)) from error
-    for member, dtype in wanted.items():
-        if members[member].ndim != 1 or members[member].dtype != dtype:
-            raise _NotAGraphError(f"the array {member!r} has the wrong shape or type")
-    return members
-
-
-def _array(archive: zipfile.ZipFile, member: str) -> NDArray[Any]:
-    with archive.open(f"{member}.npy") as file:
-        array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    if array.ndim != 1 or array.dtype != dtype:
+        raise _NotAGraphError(f"the array {member!r} has the wrong shape or type")
     return array
 
 
@@ -223,9 +222,8 @@ def _tools(lines: bytes, header: _Header) -> tuple[Tool, ...]:
     return tools
 
 
-def _table(members: dict[str, NDArray[Any]], header: _Header, tools: int) -> LinkTable:
+def _table(columns: dict[str, NDArray[Any]], header: _Header, tools: int) -> LinkTable:
     """The links, every index checked: a damaged file must not fail later, far from here."""
-    columns = {member: members[member] for member in _DTYPES}
     if header.kinds != KINDS:
         raise _NotAGraphError(f"its kinds of links are {', '.join(header.kinds)}")
     if len({len(column) for column in columns.values()}) != 1:
