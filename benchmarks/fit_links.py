@@ -22,6 +22,7 @@ from toolflow.graph.linking.field_table import Floats, Ints
 from toolflow.graph.linking.fields import parameter_fields, return_fields
 from toolflow.graph.linking.joining import Closeness
 from toolflow.graph.linking.likelihood import best_parameters, uncrowd
+from toolflow.graph.linking.neighbours import Neighbours, find_neighbours, lean_on_neighbours
 
 Weights = dict[str, float]
 
@@ -76,6 +77,7 @@ class Prepared:
         of_parameters: Evidence of shape (tools, parameters).
         of_tools: Evidence of shape (tools, tools).
         possible: Which pairs may be links, shape (tools, tools).
+        neighbours: The nearest neighbours of each tool.
         pairs: Indices of the pairs that are fitted to: all links, and some others.
         is_link: Which of those are links.
     """
@@ -86,6 +88,7 @@ class Prepared:
     of_parameters: Mapping[str, Floats]
     of_tools: Mapping[str, Floats]
     possible: NDArray[np.bool_]
+    neighbours: Neighbours
     pairs: NDArray[np.int64]
     is_link: NDArray[np.bool_]
 
@@ -95,7 +98,8 @@ def prepare(known: KnownLinks, encoder: Encoder) -> Prepared:
     tools = known.tools
     parameters = one_side([parameter_fields(tool) for tool in tools])
     returns = one_side([return_fields(tool) for tool in tools])
-    evidence = Evidence(tools, parameters, returns, Closeness(tools, encoder, encoder.threshold), encoder)
+    closeness = Closeness(tools, encoder, encoder.threshold)
+    evidence = Evidence(tools, parameters, returns, closeness, encoder)
     possible = np.zeros((len(tools), len(tools)), dtype=np.bool_)
     possible[:, parameters.tool] = True
     np.fill_diagonal(possible, val=False)
@@ -113,18 +117,20 @@ def prepare(known: KnownLinks, encoder: Encoder) -> Prepared:
         of_parameters=dict(evidence.of_parameters()),
         of_tools=dict(evidence.of_tools()),
         possible=possible,
+        neighbours=find_neighbours(closeness, [range(len(tools))]),
         pairs=pairs,
         is_link=links.ravel()[pairs],
     )
 
 
-def scores(prepared: Prepared, weights: Mapping[str, float]) -> NDArray[np.float64]:
-    """What :func:`toolflow.graph.linking.likelihood.score_pairs` gives, of evidence that is at hand."""
+def scores(prepared: Prepared, weights: Mapping[str, float]) -> Floats:
+    """What :func:`toolflow.graph.linking.likelihood.weigh_pairs` orders by, of evidence that is at hand."""
     best, _, consumers = _best(prepared, weights)
-    score = np.zeros(prepared.possible.shape)
+    score = np.zeros(prepared.possible.shape, dtype=np.float32)
     score[:, consumers] = best
     for name, matrix in prepared.of_tools.items():
-        score += weights.get(name, 0.0) * matrix
+        score += np.float32(weights.get(name, 0.0)) * matrix
+    score = lean_on_neighbours(score, prepared.neighbours, prepared.possible, [range(len(score))])
     uncrowd(score, prepared.possible)
     return np.where(prepared.possible, score, -np.inf)
 

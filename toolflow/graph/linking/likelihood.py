@@ -2,7 +2,7 @@
 
 Matching fields alone leave gaps: tools without a return schema, values that
 go by another name. So all evidence is added up. Each parameter of a consumer is asked how likely the producer
-gives it, and the likeliest of them makes the link.
+gives it, and the likeliest of them makes the link. A pair leans on the neighbours of both its tools.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from toolflow.graph.linking.joining import DIGITS, Closeness
 from toolflow.graph.linking.likelihood_weights import MIDDLE, WEIGHTS
 from toolflow.graph.linking.link_table import LIKELY
 from toolflow.graph.linking.matching import SURE
+from toolflow.graph.linking.neighbours import find_neighbours, lean_on_neighbours
 
 LEAST_MATCH: Final = 0.25
 """The weight from which a join of two tools says that fields of theirs match."""
@@ -117,6 +118,7 @@ def weigh_pairs(
             progress(producers.stop, count)
     possible = taken >= 0
     np.fill_diagonal(possible, val=False)
+    weight = lean_on_neighbours(weight, find_neighbours(closeness, blocks), possible, blocks)
     uncrowd(weight, possible)
     for producers in blocks:
         mine = slice(producers.start, producers.stop)

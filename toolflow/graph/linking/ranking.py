@@ -46,7 +46,7 @@ def find_candidates(
     """The likeliest pairs of tools that no link leads from the one to the other of, strongest first.
 
     As many as it takes to have a tenth of all ordered pairs, those of links included; in a catalogue so small
-    that this is less than the pairs of 1,500 tools, that many. Memory: eight bytes for every ordered pair.
+    that this is less than the pairs of 1,500 tools, that many. Memory: twelve bytes for every ordered pair.
 
     Args:
         tools: The catalogue, of 10,000 tools at most.
