@@ -2,8 +2,9 @@
 
 A commit copies a few pages into the page cache of the system, in less time than it takes to wake a thread and
 to have the interpreter back from it: so it is done at once, where the caller is. What may take long is the
-thread's: to open the journal, to wait for a lock of another program, to copy the log into the database, and a
-disk that does not keep up.
+thread's: to open the journal, to wait for a lock of another program, and a disk that does not keep up. So is
+copying a long log into the database, while commits go on: what they add meanwhile is little, and is copied at
+the end, when the log begins anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import astuple
 from itertools import chain
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec.json import encode as encode_json
 
@@ -92,11 +93,12 @@ class Writer(threading.Thread):
         super().__init__(name="journal", daemon=True)
         self._path = path
         self._committed = committed
-        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._queue: SimpleQueue[Batch | Literal["copy"] | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._known_parts: set[bytes] = set()
         self._kept_news: list[News] = []
         self._logged = 0
+        self._copying = self._copied = False
         self._left_to_thread = 0
         self._stopping = False
 
@@ -108,12 +110,17 @@ class Writer(threading.Thread):
         """
         if self._left_to_thread:
             self._left_to_thread -= 1
-        elif self._connection is not None and self._logged < LOG_BYTES:
+        elif self._connection is not None and not self._copied:
             with suppress(Exception):  # the thread meets it again, and tells
                 began = time.monotonic()
                 self._commit(self._connection, self._content_of(batch))
+                if self._copying:
+                    return True  # that it takes longer then says nothing
                 if time.monotonic() - began > _SLOW:
                     self._left_to_thread = _PENALTY
+                elif self._logged >= LOG_BYTES:
+                    self._copying = True
+                    self._queue.put("copy")
                 return True
         self._queue.put(batch)
         return False
@@ -133,6 +140,9 @@ class Writer(threading.Thread):
             connection, unopened = None, error
         with closing(connection) if connection is not None else nullcontext():
             while (batch := self._queue.get()) is not None:
+                if batch == "copy":
+                    self._copy_log()
+                    continue
                 failure = unopened if connection is None else self._commit_patiently(connection, batch)
                 self._connection = connection  # from now on it may be used by who hands over
                 self._committed(batch.calls, failure)
@@ -169,13 +179,20 @@ class Writer(threading.Thread):
             return False
         return True
 
+    def _copy_log(self) -> None:
+        """Copy a long log into the database, as far as it goes now, while the loop commits."""
+        with suppress(sqlite3.Error), closing(open_for_writing(self._path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._copied = True
+
     def _cut_log(self, connection: sqlite3.Connection) -> None:
-        """Copy a long log into the database, so that it begins anew unless somebody still reads in it."""
+        """Copy the rest of a long log, so that it begins anew unless somebody still reads in it."""
         if self._logged >= LOG_BYTES:
             with suppress(sqlite3.Error):  # then it grows on, and whoever finds no room is told
                 _, logged, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 if copied == logged:
                     self._logged = 0
+        self._copying = self._copied = False
 
     def _content_of(self, batch: Batch) -> _Content:
         records = [call.record for call in batch.calls]
