@@ -41,6 +41,8 @@ def find_damage(path: Path, *, thorough: bool = False) -> str | None:
         log = path.with_name(path.name + "-wal")
         return "it is gone, and its log is there" if log.exists() and log.stat().st_size else None
     try:
+        if path.with_name(path.name + "-journal").exists():
+            _take_back(path)
         # Only read: whoever may write merges the log when he closes, and deletes it.
         with closing(_connect(path, "ro")) as connection:
             if not is_empty(connection):
@@ -60,6 +62,12 @@ def find_damage(path: Path, *, thorough: bool = False) -> str | None:
             raise told from error
         return str(error)
     return None
+
+
+def _take_back(path: Path) -> None:
+    """Undo the half of a first write: whoever made the file died before it had a log."""
+    with closing(_connect(path, "rw")) as connection:
+        connection.execute("PRAGMA schema_version").fetchone()
 
 
 def _connect(path: Path, mode: Literal["ro", "rw"]) -> sqlite3.Connection:

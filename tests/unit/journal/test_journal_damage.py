@@ -8,6 +8,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,23 @@ def test_a_journal_that_was_only_just_made(tmp_path: Path) -> None:
     assert mend(path) is None
     write(path, range(1))
     assert len(read_all(path)) == CALLS
+
+
+def test_a_journal_whose_first_write_was_cut_short(tmp_path: Path) -> None:
+    """Its tables are made without a log yet, so what is half written is undone by a rollback journal."""
+    path, copy = tmp_path / "half.sqlite", tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA cache_size = 1")  # so that pages are written before the commit
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE calls (text)")
+        connection.executemany("INSERT INTO calls VALUES (?)", [("x" * 3_000,)] * 50)
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    assert copy.stat().st_size > PAGE_BYTES
+    assert mend(copy) is None
+    write(copy, range(1))
+    assert len(read_all(copy)) == CALLS
 
 
 def with_log(path: Path, folder: Path, dialogues: range) -> Path:
