@@ -40,7 +40,7 @@ from benchmarks.journal_calls import (
 )
 from benchmarks.journal_growth import case_resume, case_size
 from benchmarks.record import spread, write
-from toolflow.journal.bodies import CallRecord
+from toolflow.journal.asked import Answered
 from toolflow.journal.calls import NEWS_AFTER, MemoryJournal, SqliteJournal
 from toolflow.journal.replay import JournalledModel
 from toolflow.llm.chat import ChatModel, Completion, Request
@@ -77,8 +77,8 @@ class TimedJournal(SqliteJournal):
         self.waited: list[float] = []
         self._calls_seen = 0
 
-    def append(self, record: CallRecord) -> asyncio.Future[None]:
-        appending = super().append(record)
+    def append(self, answered: Answered) -> asyncio.Future[None]:
+        appending = super().append(answered)
         self._calls_seen += 1
         if self._calls_seen % 8 == 0:
             began = time.perf_counter()

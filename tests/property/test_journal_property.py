@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from toolflow.dialogue.message import Message
-from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.calls import SqliteJournal
 from toolflow.llm.chat import CallKey, Completion, Request
 
@@ -24,7 +24,7 @@ def test_a_cut_log_opens_to_a_prefix(tmp_path: Path) -> None:
             for position in range(CALLS):  # each awaited, so each its own commit
                 request = Request(CallKey(0, "user", position), "model", ())
                 completion = Completion(Message("assistant", f"reply {position}"))
-                await journal.append(record_call(Asked(request), completion, sent_at=0.0))
+                await journal.append(Answered(Asked(request), completion, sent_at=0.0))
             shutil.copy(live, copy)
             shutil.copy(f"{live}-wal", tmp_path / "whole-wal")
 

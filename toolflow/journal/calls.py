@@ -17,6 +17,7 @@ import msgspec
 
 from toolflow.clock import Clock, monotonic, wall
 from toolflow.errors import RunDirectoryError
+from toolflow.journal.asked import Answered
 from toolflow.journal.bodies import CallRecord
 from toolflow.journal.frames import Frames
 from toolflow.journal.reading import (
@@ -41,8 +42,8 @@ NEWS_AFTER: Final = 0.5
 class CallJournal(Protocol):
     """Keeps completed calls, and gives them back by dialogue."""
 
-    def append(self, record: CallRecord) -> Awaitable[None]:
-        """Take down a record; what is returned is done once it is durable."""
+    def append(self, answered: Answered) -> Awaitable[None]:
+        """Take down a call; what is returned is done once it is durable."""
         ...
 
     def calls_of(self, dialogue: int) -> Mapping[CallKey, CallRecord]:
@@ -75,7 +76,8 @@ class MemoryJournal:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._parts: dict[bytes, Any] = {}
 
-    async def append(self, record: CallRecord) -> None:
+    async def append(self, answered: Answered) -> None:
+        record = answered.record()
         self.records[record.key] = record
         self._parts.update((part.hash, part.content) for part in record.parts)
 
@@ -124,7 +126,7 @@ class SqliteJournal:
         self._frames = Frames(self._reader)
         self._last_dialogue: int = -1 if last is None else last[0]
         self._writer = Writer(path, self._committed)
-        self._calls: list[WrittenCall] = []
+        self._calls: list[tuple[Answered, asyncio.Future[None]]] = []
         self._news: list[News] = []
         self._news_at = 0.0
         self._rested_at = 0.0
@@ -140,20 +142,20 @@ class SqliteJournal:
     def __exit__(self, *exc_info: object) -> None:
         self._in_use = False
         self._cancel_timer()
-        self._writer.stop(Batch(self._calls, self._news))
+        self._writer.stop(Batch(_recorded(self._calls), self._news))
         self._reader.close()
 
-    def append(self, record: CallRecord) -> asyncio.Future[None]:
-        """Take down a record; what is returned is done once it is committed.
+    def append(self, answered: Answered) -> asyncio.Future[None]:
+        """Take down a call; what is returned is done once it is committed.
 
         Raises:
             RunDirectoryError: The journal is closed; where it cannot be written, awaiting raises it.
         """
         if not self._in_use:
             raise RunDirectoryError("the journal cannot be written: it is closed")
-        self._last_dialogue = max(self._last_dialogue, record.key.dialogue)
+        self._last_dialogue = max(self._last_dialogue, answered.asked.request.key.dialogue)
         durable: asyncio.Future[None] = self._loop.create_future()
-        self._calls.append(WrittenCall(record, durable))
+        self._calls.append((answered, durable))
         if not self._writing and (len(self._calls) >= AT_ONCE or monotonic() >= self._rested_at):
             self._hand_over()  # a loop that is busy would come to it much later
         elif len(self._calls) == 1:
@@ -201,7 +203,8 @@ class SqliteJournal:
         news: list[News] = []
         if self._news and self._news_at <= now:
             news, self._news = self._news, []
-        calls, self._calls = self._calls[:AT_ONCE], self._calls[AT_ONCE:]
+        calls = _recorded(self._calls[:AT_ONCE])
+        self._calls = self._calls[AT_ONCE:]
         self._writing = True
         if self._writer.write(Batch(calls, news)):
             self._settle(calls, None)
@@ -245,6 +248,18 @@ class SqliteJournal:
                 durable.set_exception(_not_written(self._path, failure))
         self._writing = False
         self._plan()
+
+
+def _recorded(calls: Sequence[tuple[Answered, asyncio.Future[None]]]) -> list[WrittenCall]:
+    """The records of calls; who waits for one that cannot be made is told."""
+    written: list[WrittenCall] = []
+    for answered, durable in calls:
+        try:
+            written.append(WrittenCall(answered.record(), durable))
+        except Exception as error:  # noqa: BLE001  whatever it is, it is this call's alone
+            if not durable.done():
+                durable.set_exception(error)
+    return written
 
 
 def _not_written(path: Path, failure: Exception) -> RunDirectoryError:

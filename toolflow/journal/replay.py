@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
 from toolflow.clock import Clock, wall
-from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.bodies import CallRecord, completion_of, requests_of
 from toolflow.journal.calls import CallJournal
 from toolflow.journal.lines import Line
@@ -101,7 +101,7 @@ class JournalledModel:
         asked = Asked(request, base)
         known = self._known.get(key.dialogue)
         if known and (record := known.get(key)):
-            if record.request_hash != asked.hash:
+            if record.request_hash != asked.digested().hash:
                 raise mismatch(requests_of(known, self._journal.part)[key], request)
             self.replayed += 1
             last[key.role] = asked
@@ -115,7 +115,7 @@ class JournalledModel:
             last[key.role] = asked
             self._recording += 1
             try:
-                await self._journal.append(record_call(asked, completion, sent_at=sent_at, base=base))
+                await self._journal.append(Answered(asked, completion, sent_at, base))
             finally:
                 self._recording -= 1
                 if not self._recording:

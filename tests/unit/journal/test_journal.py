@@ -10,21 +10,21 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectoryError
-from toolflow.journal.asked import Asked, record_call
-from toolflow.journal.bodies import CallRecord
+from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
 from toolflow.journal.digest import request_hash
 from toolflow.journal.reading import JournalReader, Sum
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.schema import open_for_writing
 from toolflow.journal.writer import Batch, Writer, WrittenCall
-from toolflow.llm.chat import CallKey, Completion, Request, ResponseFormat, Sampling, Usage
+from toolflow.llm.chat import CallKey, Completion, Delivery, Request, ResponseFormat, Sampling, Usage
 from toolflow.runtime.testing import run_virtual
 
 CALL = ToolCall("call_1", "get_weather", '{"city": "Oslo"}')
@@ -167,10 +167,9 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
         SqliteJournal(path)
 
 
-def record(position: int = 0, text: str = "hello") -> CallRecord:
-    asked = request(0, position)
-    answered = replace(REPLY, message=Message("assistant", text))
-    return record_call(Asked(asked), answered, sent_at=0.0)
+def answered(position: int = 0, text: str = "hello", **changed: Any) -> Answered:
+    completion = replace(REPLY, message=Message("assistant", text), **changed)
+    return Answered(Asked(request(0, position)), completion, sent_at=0.0)
 
 
 def random_text(length: int) -> str:
@@ -178,10 +177,10 @@ def random_text(length: int) -> str:
     return random.Random(length).randbytes(length // 2).hex()
 
 
-def _appended(journal: SqliteJournal, *records: CallRecord) -> list[object]:
+def _appended(journal: SqliteJournal, *calls: Answered) -> list[object]:
     async def main() -> list[object]:
         with journal:
-            appending = (journal.append(record) for record in records)
+            appending = (journal.append(call) for call in calls)
             async with asyncio.timeout(10):
                 return list(await asyncio.gather(*appending, return_exceptions=True))
 
@@ -197,14 +196,23 @@ def test_callers_are_told_when_the_writer_cannot_open(
         raise sqlite3.OperationalError("unable to open database file")
 
     monkeypatch.setattr("toolflow.journal.writer.open_for_writing", refuse)
-    results = _appended(journal, record(0), record(1))
+    results = _appended(journal, answered(0), answered(1))
     assert [type(result) for result in results] == [RunDirectoryError] * 2
 
 
 def test_callers_are_told_what_sqlite_does_not_foresee(tmp_path: Path) -> None:
-    huge = record()._replace(prompt_tokens=2**70)  # an OverflowError, which is no sqlite3.Error
+    huge = answered(usage=Usage(2**70, 5))  # an OverflowError, which is no sqlite3.Error
     (first,) = _appended(SqliteJournal(tmp_path / "journal.sqlite"), huge)
     assert isinstance(first, RunDirectoryError)
+
+
+def test_a_call_that_cannot_be_recorded_takes_no_other_with_it(tmp_path: Path) -> None:
+    calls = [answered(0), answered(1, text="half a pair: \ud83d"), answered(2)]
+    first, broken, last = _appended(SqliteJournal(tmp_path / "journal.sqlite"), *calls)
+    assert (first, last) == (None, None)
+    assert isinstance(broken, UnicodeEncodeError)
+    with JournalReader(tmp_path / "journal.sqlite") as reader:
+        assert [call.key.position for call in reader.calls(0)] == [0, 2]
 
 
 def test_callers_are_told_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +225,7 @@ def test_callers_are_told_when_the_disk_is_full(tmp_path: Path, monkeypatch: pyt
         return connection
 
     monkeypatch.setattr("toolflow.journal.writer.open_for_writing", nearly_full)
-    (full,) = _appended(journal, record(text=random_text(100_000)))
+    (full,) = _appended(journal, answered(text=random_text(100_000)))
     assert isinstance(full, RunDirectoryError)
     assert "full" in str(full)
 
@@ -228,7 +236,7 @@ def test_a_closed_journal_refuses_calls(tmp_path: Path) -> None:
             pass
         async with asyncio.timeout(10):
             with pytest.raises(RunDirectoryError, match="closed"):
-                await journal.append(record())
+                await journal.append(answered())
         with pytest.raises(RunDirectoryError):
             journal.totals()
 
@@ -271,18 +279,19 @@ def test_the_hash_does_not_depend_on_what_a_request_is_kept_as() -> None:
         replace(grown, sampling=Sampling(0.5), tool_choice="none"),
     ]
     for other in others:
-        assert Asked(other, Asked(base)).hash == Asked(other).hash == request_hash(other)
+        alone, after = Asked(other).digested(), Asked(other, Asked(base)).digested()
+        assert after.hash == alone.hash == request_hash(other)
     assert len({request_hash(each) for each in [base, *others]}) == 6
 
 
 def test_sums_are_exact_at_any_time_and_leave_out_what_was_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    taken_over = [record(position)._replace(attempts=0) for position in (0, 1)]
-    paid = [record(position)._replace(attempts=2, seconds=0.5) for position in (2, 3, 4)]
+    taken_over = [answered(position, delivery=Delivery(attempts=0)) for position in (0, 1)]
+    paid = [answered(position, delivery=Delivery(attempts=2, seconds=0.5)) for position in (2, 3, 4)]
 
-    async def append(*records: CallRecord) -> tuple[Sum, int | None]:
+    async def append(*calls: Answered) -> tuple[Sum, int | None]:
         with SqliteJournal(path) as journal:
-            for each in records:
+            for each in calls:
                 await journal.append(each)
             return journal.totals().all, added_up()
 
@@ -309,8 +318,8 @@ def test_calls_are_found_by_dialogue_at_any_time(tmp_path: Path) -> None:
         with SqliteJournal(path) as journal, JournalReader(path) as reader:
             for position in positions:
                 for dialogue in (7, 2):
-                    record = record_call(Asked(request(dialogue, position)), REPLY, sent_at=0.0)
-                    await journal.append(record)
+                    call = Answered(Asked(request(dialogue, position)), REPLY, sent_at=0.0)
+                    await journal.append(call)
             with closing(sqlite3.connect(path)) as other:
                 placed = [row[0] for row in other.execute("SELECT call FROM places ORDER BY call")]
             return placed, {
@@ -328,9 +337,9 @@ def test_what_gathers_while_a_batch_is_written_is_written_next(tmp_path: Path) -
         with SqliteJournal(path) as journal:
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            first = journal.append(record(0))
+            first = journal.append(answered(0))
             await asyncio.wait([first], timeout=0.02)  # the writer waits for the lock
-            later = [journal.append(record(position)) for position in range(1, 20)]
+            later = [journal.append(answered(position)) for position in range(1, 20)]
             journal.mark(0, "accepted")
             await asyncio.wait(later, timeout=0.02)
             waiting = sum(not each.done() for each in (first, *later))
@@ -347,7 +356,7 @@ def test_what_gathers_while_a_batch_is_written_is_written_next(tmp_path: Path) -
 def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     assert (
-        _appended(SqliteJournal(path), *(record(position, random_text(900)) for position in range(50)))
+        _appended(SqliteJournal(path), *(answered(position, random_text(900)) for position in range(50)))
         == [None] * 50
     )
     content = bytearray(path.read_bytes())
@@ -369,7 +378,7 @@ def test_what_may_take_long_is_left_to_the_thread(tmp_path: Path, monkeypatch: p
 
     def at_once() -> bool:
         """Whether a call is committed by who hands it over; if not, the thread is waited for."""
-        call = WrittenCall(record(next(positions)), asyncio.Future(loop=loop))
+        call = WrittenCall(answered(next(positions)).record(), asyncio.Future(loop=loop))
         committed = writer.write(Batch([call], []))
         if not committed:
             other.rollback()
@@ -391,7 +400,7 @@ def test_what_may_take_long_is_left_to_the_thread(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr("toolflow.journal.writer._SLOW", -1.0)
         assert at_once()  # and took longer than that
         assert not at_once()
-        writer.stop(Batch([WrittenCall(record(next(positions)), asyncio.Future(loop=loop))], []))
+        writer.stop(Batch([WrittenCall(answered(next(positions)).record(), asyncio.Future(loop=loop))], []))
         assert told.get(timeout=30) is None
     assert told.empty()
     with JournalReader(path) as journal:
@@ -410,7 +419,7 @@ def test_a_long_log_begins_anew_while_calls_go_on(tmp_path: Path, monkeypatch: p
     async def main() -> None:
         with SqliteJournal(path) as journal:
             for start in range(0, 2_000, 20):
-                records = [record(place, random_text(2_000 + place)) for place in range(start, start + 20)]
+                records = [answered(place, random_text(2_000 + place)) for place in range(start, start + 20)]
                 appending = asyncio.gather(*map(journal.append, records))
                 appending.add_done_callback(measure)
                 await appending
@@ -427,10 +436,10 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
 
     async def main() -> int:
         with SqliteJournal(path) as journal:
-            await journal.append(record(0))
+            await journal.append(answered(0))
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            appending = journal.append(record(1))
+            appending = journal.append(answered(1))
             done, _ = await asyncio.wait([appending], timeout=0.05)
             assert not done
             other.execute("ROLLBACK")
@@ -448,7 +457,7 @@ def test_a_lock_that_stays_is_told_in_words(tmp_path: Path, monkeypatch: pytest.
     journal = SqliteJournal(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    (locked,) = _appended(journal, record())
+    (locked,) = _appended(journal, answered())
     other.close()
     assert isinstance(locked, RunDirectoryError)
     assert "locked by another program" in locked.message
@@ -461,10 +470,10 @@ def test_who_stops_waits_for_no_lock(tmp_path: Path) -> None:
     async def main() -> None:
         async with asyncio.timeout(30):
             with SqliteJournal(path) as journal:
-                await journal.append(record(0))
+                await journal.append(answered(0))
                 other = sqlite3.connect(path, isolation_level=None)
                 other.execute("BEGIN IMMEDIATE")
-                waiting = journal.append(record(1))
+                waiting = journal.append(answered(1))
                 await asyncio.sleep(0)
             with pytest.raises(RunDirectoryError, match="locked by another program"):
                 await waiting
@@ -508,18 +517,18 @@ def test_a_long_reader_holds_the_log_back_only_while_it_reads(
 
     async def main() -> tuple[int, int, int]:
         with SqliteJournal(path) as journal, JournalReader(path) as ours:
-            await journal.append(record(0))
+            await journal.append(answered(0))
             other = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
             other.execute("BEGIN")
             before = other.execute("SELECT count(*) FROM calls").fetchone()[0]
             for position in range(1, 60):
-                await journal.append(record(position, text))
+                await journal.append(answered(position, text))
             held = log.stat().st_size
             assert len(ours.calls(0)) == 60
             assert other.execute("SELECT count(*) FROM calls").fetchone()[0] == before == 1
             other.close()
             for position in range(60, 63):
-                await journal.append(record(position))
+                await journal.append(answered(position))
             return held, log.stat().st_size, journal.totals().all.calls
 
     held, after, calls = asyncio.run(main())

@@ -17,7 +17,7 @@ import pytest
 from toolflow.dialogue.message import Message
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal import damage
-from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.carving import carve
 from toolflow.journal.damage import find_damage
@@ -47,7 +47,7 @@ def write(path: Path, dialogues: range) -> None:
                     text = random.Random(dialogue * CALLS + position).randbytes(300).hex()
                     request = Request(CallKey(dialogue, "user", position), "m", (Message("user", text),))
                     completion = Completion(Message("assistant", text[:40]), usage=Usage(5, 2), model="m")
-                    appending.append(journal.append(record_call(Asked(request), completion, sent_at=0.0)))
+                    appending.append(journal.append(Answered(Asked(request), completion, sent_at=0.0)))
             await asyncio.gather(*appending)
             journal.note("run_begun", target=DIALOGUES)
 
@@ -118,7 +118,7 @@ def test_calls_are_carved_out_as_they_were_written(path: Path) -> None:
                 text = random.Random(number).randbytes(20_000).hex()
                 request = Request(CallKey(number + 1_000, "tool", number), "m", (Message("user", text),))
                 completion = Completion(Message("assistant"), usage=Usage(number, 1), model="é")
-                await journal.append(record_call(Asked(request), completion, sent_at=number / 3))
+                await journal.append(Answered(Asked(request), completion, sent_at=number / 3))
 
     asyncio.run(main())
     connection = sqlite3.connect(path)
@@ -197,7 +197,7 @@ def test_a_log_or_index_that_was_deleted(tmp_path: Path, path: Path) -> None:
     async def main() -> None:
         with SqliteJournal(path) as journal:
             request = Request(CallKey(99, "user", 0), "m", (Message("user", "last"),))
-            await journal.append(record_call(Asked(request), Completion(Message("assistant")), sent_at=0.0))
+            await journal.append(Answered(Asked(request), Completion(Message("assistant")), sent_at=0.0))
             for name, suffixes in (("no-log", ("",)), ("no-index", ("", "-wal"))):
                 for suffix in suffixes:
                     shutil.copy(f"{path}{suffix}", tmp_path / f"{name}{suffix}")
@@ -273,7 +273,7 @@ def with_log(path: Path, folder: Path, dialogues: range) -> Path:
             for dialogue in dialogues:
                 request = Request(CallKey(dialogue, "user", 0), "m", (Message("user", "in the log"),))
                 completion = Completion(Message("assistant"), usage=Usage(5, 2), model="m")
-                await journal.append(record_call(Asked(request), completion, sent_at=0.0))
+                await journal.append(Answered(Asked(request), completion, sent_at=0.0))
             for suffix in ("", "-wal"):
                 shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
 

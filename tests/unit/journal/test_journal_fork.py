@@ -12,7 +12,7 @@ import pytest
 
 from toolflow.dialogue.message import Message
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.asked import Asked, record_call
+from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.calls import SqliteJournal
 from toolflow.journal.fork import TakingOver, begin_fork, origin_of
 from toolflow.journal.reading import JournalReader
@@ -45,7 +45,7 @@ def origin(tmp_path: Path) -> Path:
         with SqliteJournal(run.journal) as journal:
             for dialogue in range(CALLS):
                 completion = Completion(Message("assistant", os.urandom(3000).hex()), model="m")
-                await journal.append(record_call(Asked(request(dialogue)), completion, sent_at=0.0))
+                await journal.append(Answered(Asked(request(dialogue)), completion, sent_at=0.0))
 
     with RunDirectory(tmp_path / "origin") as run:
         run.claim({"seed": 1}, {})
