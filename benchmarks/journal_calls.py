@@ -194,7 +194,7 @@ class Drive:
         self._model = model
         self._waiting = iter(calls)
         self._unplayed = sum(map(len, calls))
-        self._tickets = asyncio.Semaphore(0)
+        self._tickets: asyncio.Queue[None] = asyncio.Queue()  # a semaphore looks at all who wait, each time
         self._left = 0
         self._played = asyncio.Event()
         self._group = asyncio.TaskGroup()
@@ -221,7 +221,7 @@ class Drive:
         for place in range(count):
             if rate is not None and (pause := began + place / rate - time.monotonic()) > 0:
                 await asyncio.sleep(pause)
-            self._tickets.release()
+            self._tickets.put_nowait(None)
         await self._played.wait()
 
     async def _play(self) -> None:
@@ -230,7 +230,7 @@ class Drive:
             if isinstance(self._model, JournalledModel):
                 self._model.begin(key.dialogue)
             for request, _ in dialogue:
-                await self._tickets.acquire()
+                await self._tickets.get()
                 began = time.perf_counter()
                 await self._model.complete(request)
                 self.took.append(time.perf_counter() - began)
