@@ -219,6 +219,7 @@ class Synthesis:
         self._run.reject(line)
         self._model.settle(index, state_of(line["stage"]), line["stage"], line["reason"])
         self._count_thrown_out(line["stage"], line["reason"])
+        self._progress.details[line["reason"]] = line["detail"]
 
     def _count_thrown_out(self, stage: str, reason: str) -> None:
         if stage == PLAYED:

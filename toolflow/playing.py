@@ -48,10 +48,12 @@ class Result:
     Attributes:
         ending: Why no more dialogues were begun.
         summary: The content of summary.json.
+        details: What was told last of each reason that threw a dialogue out.
     """
 
     ending: Ending
     summary: Mapping[str, Any]
+    details: Mapping[str, str]
 
 
 async def play_run(
@@ -180,7 +182,7 @@ class _Run:
                     rehearsal=self.connection.rehearsal,
                 )
                 self.directory.write_summary(summary)
-        return Result(ending, summary)
+        return Result(ending, summary, progress.details)
 
     def _synthesis(self, calling: Calling, progress: Progress, earlier: Earlier) -> Synthesis:
         """The way of the data, with agents whose calls go the given way."""

@@ -55,6 +55,9 @@ class Progress:
     Args:
         target: Accepted dialogues wanted.
         clock: Measures this process's share.
+
+    Attributes:
+        details: What was told last of each reason, in this process.
     """
 
     def __init__(self, target: int, clock: Clock) -> None:
@@ -64,6 +67,7 @@ class Progress:
         self.failed = 0
         self.alive = 0
         self.reasons: Counter[str] = Counter()
+        self.details: dict[str, str] = {}
         self._accepted_before = 0
         self._clock = clock
         self._began = clock()

@@ -372,6 +372,7 @@ def test_retried_failures_fill_their_places(command: Command, start: Start, tmp_
     failed = [line for line in lines(run.folder / "rejected.jsonl") if line["stage"] == "dialogue"]
     assert failed, done.stderr
     assert "--retry-failed" in done.stderr
+    assert f"{failed[-1]['reason']}: {faulty.url} answered 500" in done.stderr
     assert "failed while it was played" in command("explain", run.folder, failed[0]["id"]).stdout
     done = command(*run.arguments, "--retry-failed")
     assert done.returncode == 0, done.stderr

@@ -110,7 +110,10 @@ def _report(result: Result, output: Path, console: Console) -> None:
         )
     )
     for reason, count in result.summary["reasons"].items():
-        tell(Text(f"  {count:,} × {one_line(reason, 60)}"))
+        detail = result.details.get(reason)
+        tell(Text(f"  {count:,} × {one_line(reason, 60)}{f': {one_line(detail, 200)}' if detail else ''}"))
+    if result.details:
+        tell(Text(f"toolflow explain {output} ID tells all of one; rejected.jsonl has the IDs."))
     if counts["failed"]:
         tell("With --retry-failed the same command tries the failed ones again.")
     tell(Text(f"Data set: {output / 'dialogues.jsonl'}"))
