@@ -34,6 +34,10 @@ class GraphError(ToolFlowError):
     """The tool graph cannot be built, read or sampled (exit code 2)."""
 
 
+class EncoderFailedError(ToolFlowError):
+    """An encoder gave something that is no vectors of what it was asked for, or broke off."""
+
+
 class RunDirectoryError(ToolFlowError):
     """The run directory cannot be used: unwritable, locked, or made by another config (exit code 2)."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from yarl import URL
 
-from toolflow.errors import GraphError, LLMError
+from toolflow.errors import EncoderFailedError, LLMError
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.providers.failures import (
     connection_failure,
@@ -64,7 +64,7 @@ class EmbeddingSession:
 
         Raises:
             LLMError: There is no usable answer; its class tells whether another attempt may help.
-            GraphError: The answer holds other vectors than were asked for; another attempt would, too.
+            EncoderFailedError: It holds other vectors than were asked for; another would, too.
         """
         body = msgspec.json.encode({"model": self._model, "input": list(texts)})
         failure: LLMError
@@ -109,8 +109,8 @@ class EmbeddingSession:
             raise unreadable_failure(body, self._endpoint, "list of embeddings")
         return reply.data
 
-    def _refusal(self, found: str) -> GraphError:
-        return GraphError(
+    def _refusal(self, found: str) -> EncoderFailedError:
+        return EncoderFailedError(
             f"the embedding endpoint {self._endpoint.base_url} with the model {one_line(self._model, 80)!r} "
             f"gave {found}",
             hint="The endpoint or its model is at fault: look into its log, or use another with --encoder.",

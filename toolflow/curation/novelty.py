@@ -41,7 +41,7 @@ class Novelty:
         """Name of a tool that this one repeats, or None where it is new.
 
         Raises:
-            GraphError: The encoder broke its contract.
+            EncoderFailedError: It broke its contract.
         """
         named_alike = self._names.get(_bare(tool.name))
         if named_alike is not None or not self._tools:

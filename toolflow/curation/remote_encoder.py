@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from toolflow.clock import derive_random, monotonic
 from toolflow.curation.embeddings import EmbeddingSession
 from toolflow.curation.vector_store import VectorStore
-from toolflow.errors import ConnectionFailedError, GraphError, LLMError, ToolFlowError
+from toolflow.errors import (
+    ConnectionFailedError,
+    EncoderFailedError,
+    GraphError,
+    LLMError,
+    ToolFlowError,
+)
 from toolflow.llm.client import Sleep
 from toolflow.llm.endpoint import Endpoint
 from toolflow.llm.retry import RetryPolicy
@@ -76,7 +82,8 @@ class RemoteEncoder:
         Must not be called inside a running event loop: it runs one.
 
         Raises:
-            GraphError: The endpoint gave other vectors than were asked for, or the store cannot be used.
+            EncoderFailedError: The endpoint gave other vectors than were asked for.
+            GraphError: The store cannot be used, or the model has changed since it was filled.
             LLMError: The endpoint failed; what came before is kept.
         """
         sent = [text[:_LONGEST_TEXT] for text in texts]
@@ -114,7 +121,7 @@ class RemoteEncoder:
             while not failures and (batch := next(batches, None)) is not None:
                 try:
                     vectors = await self._send(session, batch)
-                except (LLMError, GraphError) as error:
+                except (LLMError, EncoderFailedError) as error:
                     failures.append(error)
                     return
                 rows = dict(zip(batch, vectors, strict=True))
@@ -159,7 +166,7 @@ class RemoteEncoder:
             await self._sleep(pause)
 
     def _with_count(self, error: ToolFlowError, done: int, wanted: int) -> ToolFlowError:
-        kind = GraphError if isinstance(error, GraphError) else LLMError
+        kind = EncoderFailedError if isinstance(error, EncoderFailedError) else LLMError
         kept = f"{done:,} of {wanted:,} texts were encoded before and are kept"
         again = "The same command again asks for the rest only." if self._store_path else ""
         hint = " ".join(filter(None, (error.hint, again)))

@@ -55,7 +55,8 @@ def cached_graph(
 
     Raises:
         CatalogueError: Two tools have the same name.
-        GraphError: The threshold is out of range, or the encoder broke its contract.
+        GraphError: The threshold is out of range.
+        EncoderFailedError: The encoder broke its contract.
     """
     if folder is None:
         return build_graph(catalogue, encoder, threshold=threshold, with_tool=with_tool, progress=progress)

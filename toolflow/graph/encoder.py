@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from toolflow.errors import GraphError
+from toolflow.errors import EncoderFailedError, GraphError
 from toolflow.graph.pooling import mean_vectors
 
 _LENGTH_TOLERANCE = 1e-3
@@ -107,7 +107,7 @@ def encode_texts(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
         Vectors of shape (len(texts), d), each of unit length or zero; d is 0 if there is no text.
 
     Raises:
-        GraphError: The encoder gave another shape, a value that is not finite, or a row of another length.
+        EncoderFailedError: It gave another shape, a value that is not finite, or a row of another length.
     """
     index = {text: position for position, text in enumerate(dict.fromkeys(texts))}
     if not index:
@@ -115,7 +115,7 @@ def encode_texts(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
     distinct = list(index)
     vectors = np.asarray(encoder.encode(distinct), dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != len(distinct):
-        raise GraphError(
+        raise EncoderFailedError(
             f"the encoder {encoder.name} gave an array of shape {vectors.shape} for {len(distinct)} texts",
             hint="An encoder must give one row for each text.",
         )
@@ -124,7 +124,7 @@ def encode_texts(encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
     wrong = np.flatnonzero(~((lengths == 0) | (np.abs(lengths - 1) < _LENGTH_TOLERANCE)))
     if len(wrong):
         first = int(wrong[0])
-        raise GraphError(
+        raise EncoderFailedError(
             f"the encoder {encoder.name} gave a vector of length {lengths[first]} for the text "
             f"{distinct[first][:80]!r} ({len(wrong)} of {len(distinct)} vectors are wrong)",
             hint="An encoder must give finite rows of unit length.",

@@ -236,7 +236,8 @@ def build_graph(
 
     Raises:
         CatalogueError: Two tools have the same name.
-        GraphError: The threshold is out of range, or the encoder broke its contract.
+        GraphError: The threshold is out of range.
+        EncoderFailedError: The encoder broke its contract.
     """
     if threshold is None:
         threshold = encoder.threshold
@@ -266,7 +267,8 @@ def with_candidates(graph: ToolGraph, encoder: Encoder, progress: Progress | Non
         progress: Called as the work goes on.
 
     Raises:
-        GraphError: The graph was built with another encoder, or this one broke its contract.
+        GraphError: The graph was built with another encoder.
+        EncoderFailedError: This one broke its contract.
     """
     if not graph.lacks_candidates:
         return graph

@@ -197,7 +197,8 @@ def score_graph(graph: ToolGraph, gold: Gold, encoder: Encoder) -> tuple[Score, 
         encoder: What the plain cosine is of.
 
     Raises:
-        GraphError: The catalogue is too large to weigh every pair, or the encoder broke its contract.
+        GraphError: The catalogue is too large to weigh every pair.
+        EncoderFailedError: The encoder broke its contract.
     """
     if len(graph) > _MOST_TOOLS:
         raise GraphError(

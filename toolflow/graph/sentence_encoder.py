@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from toolflow.errors import GraphError
+from toolflow.errors import EncoderFailedError, GraphError
 
 _BATCH: Final = 64
 
@@ -38,7 +38,8 @@ class SentenceEncoder:
         """Vectors of the texts, shape (len(texts), d), rows of unit length.
 
         Raises:
-            GraphError: The package is not installed, the model cannot be loaded, or it fails.
+            GraphError: The package is not installed, or the model cannot be loaded.
+            EncoderFailedError: It fails.
         """
         if self._model is None:
             self._model = _load(self._model_name)
@@ -51,7 +52,7 @@ class SentenceEncoder:
                 normalize_embeddings=True,
             )
         except (RuntimeError, ValueError, OSError) as error:
-            raise GraphError(
+            raise EncoderFailedError(
                 f"the encoder {self.name} failed: {_first_line(error)}",
                 hint="Where memory ran out, free some, or choose a smaller model.",
             ) from error

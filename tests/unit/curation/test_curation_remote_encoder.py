@@ -14,7 +14,7 @@ from tests.unit.curation.embedding_server import KEY, EmbeddingServer, good, vec
 from toolflow.catalog.load import load_sample
 from toolflow.curation.encoders import make_encoder
 from toolflow.curation.remote_encoder import RemoteEncoder, store_path
-from toolflow.errors import GraphError, LLMError, UsageError
+from toolflow.errors import EncoderFailedError, GraphError, LLMError, UsageError
 from toolflow.graph.encoder import WordLlamaEncoder, encode_texts
 from toolflow.graph.graph import build_graph
 from toolflow.graph.sentence_encoder import SentenceEncoder
@@ -165,7 +165,7 @@ def test_vectors_that_were_not_asked_for_are_refused(
     server: EmbeddingServer, rows: list[dict[str, Any]], words: str
 ) -> None:
     server.answer = lambda _: (200, {"data": rows})
-    with pytest.raises(GraphError, match=words):
+    with pytest.raises(EncoderFailedError, match=words):
         make(server).encode(TEXTS[:2])
     assert len(server.asked) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.unit.graph.word_encoder import WordEncoder
-from toolflow.errors import GraphError
+from toolflow.errors import EncoderFailedError, GraphError
 from toolflow.graph.encoder import Encoder, WordLlamaEncoder, encode_texts
 
 
@@ -91,7 +91,7 @@ def test_a_missing_model_is_a_graph_error_and_no_download(monkeypatch: pytest.Mo
     ],
 )
 def test_an_encoder_is_held_to_its_contract(vectors: Any, problem: str) -> None:
-    with pytest.raises(GraphError, match=problem) as caught:
+    with pytest.raises(EncoderFailedError, match=problem) as caught:
         encode_texts(Faulty(vectors), ["one", "two"])
     assert "faulty" in caught.value.message
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolflow.errors import GraphError
+from toolflow.errors import EncoderFailedError, GraphError
 from toolflow.graph.encoder import encode_texts
 from toolflow.graph.sentence_encoder import SentenceEncoder
 
@@ -70,10 +70,10 @@ def test_a_model_that_is_not_there_is_said_in_one_line() -> None:
 
 
 def test_a_model_that_fails_is_said_in_one_line() -> None:
-    with pytest.raises(GraphError, match=r"out of memory$"):
+    with pytest.raises(EncoderFailedError, match=r"out of memory$"):
         SentenceEncoder("mini").encode(["too much"])
 
 
 def test_what_is_not_finite_is_refused() -> None:
-    with pytest.raises(GraphError, match="'nan'"):
+    with pytest.raises(EncoderFailedError, match="'nan'"):
         encode_texts(SentenceEncoder("mini"), ["nan"])

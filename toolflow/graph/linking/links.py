@@ -54,7 +54,7 @@ def find_links(
             and equal ones of two tools are encoded and compared each for itself, which takes longer.
 
     Raises:
-        GraphError: The encoder broke its contract.
+        EncoderFailedError: It broke its contract.
     """
     with collection_paused():
         taken_fields, given_fields = read_fields(tools, progress, with_tool=with_tool)
