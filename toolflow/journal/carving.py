@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from toolflow.journal.rows import CALL_TYPES
 from toolflow.journal.schema import PAGE_BYTES
 
 _LEAF: Final = 0x0D
-_SHAPES: Final = {
-    (int, str, int, bytes, str, str, str, int, int, int, float, float, int, int): "calls",
+_SHAPES: Final[dict[tuple[type, ...], str]] = {
+    CALL_TYPES: "calls",
     (bytes,): "frames",
 }
 """Tables by the types of their columns after the id."""

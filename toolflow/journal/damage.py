@@ -16,7 +16,8 @@ from typing import Final, Literal
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import decompress
 from toolflow.journal.frames import Frames
-from toolflow.journal.schema import check_version, is_empty, worded
+from toolflow.journal.rows import check_call
+from toolflow.journal.schema import CALL_COLUMNS, check_version, is_empty, worded
 
 _WHOLE_CHECK: Final = 128 * 2**20
 """Bytes up to which a journal is checked whole when it is opened."""
@@ -80,12 +81,14 @@ def _look(connection: sqlite3.Connection, *, thorough: bool) -> str | None:
 
     Raises:
         sqlite3.Error: A page is damaged.
-        JournalDamagedError: A body is.
+        JournalDamagedError: A body or a call is.
     """
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     size = pages * connection.execute("PRAGMA page_size").fetchone()[0]
     if thorough:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        for row in connection.execute(f"SELECT id, {CALL_COLUMNS} FROM calls"):  # noqa: S608  a constant
+            check_call(row)
         lines = {
             number: len(decompress(body))
             for number, body in connection.execute("SELECT id, body FROM frames")

@@ -28,6 +28,7 @@ from toolflow.journal.bodies import (
     requests_of,
 )
 from toolflow.journal.frames import Frames
+from toolflow.journal.rows import check_call
 from toolflow.journal.schema import CALL_COLUMNS, in_words, open_for_reading
 from toolflow.llm.chat import CallKey, Usage
 
@@ -236,13 +237,15 @@ def read_records(
 
     Raises:
         sqlite3.Error: They cannot be read.
-        JournalDamagedError: A body is lost, or not what was written.
+        JournalDamagedError: A body is lost, or a call is not what was written.
     """
     rows = connection.execute(
         f"SELECT id, {CALL_COLUMNS} FROM calls WHERE id IN "  # noqa: S608  a constant
         "(SELECT call FROM calls_by_dialogue WHERE dialogue = ?) ORDER BY id",
         (dialogue,),
     ).fetchall()
+    for row in rows:
+        check_call(row)
     records = (
         CallRecord._make((CallKey._make(row[1:4]), *row[4:-2], frames.body(*row[-2:]), ())) for row in rows
     )

@@ -184,6 +184,20 @@ def test_a_body_that_is_not_what_was_written(path: Path) -> None:
     assert whole.keys() - read_all(path).keys() == {CallKey(*key) for key in keys}
 
 
+def test_a_column_of_another_type(path: Path) -> None:
+    """SQLite keeps whatever it is given: it shows when the call is read."""
+    whole = read_all(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE calls SET seconds = 'soon' WHERE dialogue = 7 AND position = 3")
+        connection.commit()
+    with JournalReader(path) as journal, pytest.raises(JournalDamagedError, match="another type"):
+        journal.calls(7)
+    saved = mend(path, thorough=True)
+    assert saved is not None
+    assert saved.lost == 1
+    assert whole.keys() - read_all(path).keys() == {CallKey(7, "user", 3)}
+
+
 def test_large_journals_are_sampled(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(damage, "_WHOLE_CHECK", 0)
     assert find_damage(path) is None
