@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +23,6 @@ from toolflow.dialogue.message import Message, ToolCall
 from toolflow.errors import AuthenticationError, LLMError, PermanentLLMError
 from toolflow.graph.link import ToolSet
 from toolflow.journal.calls import MemoryJournal
-from toolflow.journal.lines import read_lines
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.llm.chat import Completion, Request
@@ -69,6 +69,10 @@ class OneToolSet:
 
 
 Model = Callable[[Request], Completion]
+
+
+def read_all(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 class Run:
@@ -131,10 +135,10 @@ class Run:
             return await synthesis.play()
 
     def accepted(self) -> list[int]:
-        return [line["metadata"]["index"] for line in read_lines(self.folder / "dialogues.jsonl")]
+        return [line["metadata"]["index"] for line in read_all(self.folder / "dialogues.jsonl")]
 
     def thrown_out(self) -> list[int]:
-        return [line["index"] for line in read_lines(self.folder / "rejected.jsonl")]
+        return [line["index"] for line in read_all(self.folder / "rejected.jsonl")]
 
 
 @given(
@@ -173,7 +177,7 @@ def test_distractors_are_offered_but_no_plan_is_made_for_them(tmp_path: Path) ->
     run = Run(tmp_path, model, distractors=others)
     assert run_virtual(run.play(12)) == "target_met"
     orders = set[tuple[str, ...]]()
-    for line in read_lines(tmp_path / "dialogues.jsonl"):
+    for line in read_all(tmp_path / "dialogues.jsonl"):
         assert line["metadata"]["distractors"] == ["other_a", "other_b"]
         orders.add(tuple(tool["function"]["name"] for tool in line["tools"]))
     assert {frozenset(order) for order in orders} == {frozenset({"ping", "other_a", "other_b"})}
@@ -230,7 +234,7 @@ def test_a_failing_dialogue_fails_alone(tmp_path: Path) -> None:
     assert run_virtual(run.play(3)) == "target_met"
     assert sorted(run.accepted()) == [0, 2, 3]
     assert run.progress.failed == 1
-    assert [line["detail"] for line in read_lines(tmp_path / "rejected.jsonl")] == ["refused"]
+    assert [line["detail"] for line in read_all(tmp_path / "rejected.jsonl")] == ["refused"]
 
 
 def test_a_refused_key_stops_the_run_and_keeps_what_is_finished(tmp_path: Path) -> None:
@@ -307,7 +311,7 @@ def test_retried_failures_give_the_data_set_of_a_run_without_them(
         run = Run(Path(folder), outage, latency=lambda: draw.choice([0.0, 0.5, 3.0]))
         run_virtual(run.play(target, concurrency=concurrency))
         failed = {
-            line["index"] for line in read_lines(run.folder / "rejected.jsonl") if line["stage"] == "dialogue"
+            line["index"] for line in read_all(run.folder / "rejected.jsonl") if line["stage"] == "dialogue"
         }
         assert run.progress.failed == len(failed)
         outage.dialogues = set()

@@ -157,27 +157,6 @@ def read_line(path: Path, line: Line) -> dict[str, Any]:
         raise unusable(path, error) from error
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a JSONL file, one at a time; a file that is not there has none, a torn end is left out.
-
-    Raises:
-        RunDirectoryError: A line is no JSON object.
-    """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield msgspec.json.decode(line, type=dict[str, Any])
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise RunDirectoryError(
-                    f"{path}:{number}: {error}",
-                    hint="toolflow check RUN --apply makes the file anew from the journal, at no cost.",
-                ) from error
-
-
 def open_appending(path: Path) -> BinaryIO:
     """Open a JSONL file for appending, without buffering; a last line that was torn by a crash is cut off."""
     file = path.open("a+b", buffering=0)

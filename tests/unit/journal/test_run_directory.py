@@ -13,13 +13,17 @@ import msgspec
 import pytest
 
 from toolflow.errors import RunDirectoryError
-from toolflow.journal.lines import encode_line, read_line, read_lines
+from toolflow.journal.lines import encode_line, read_line
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import CATALOGUE, Inputs
 
 
 def line(index: int) -> dict[str, object]:
     return {"id": f"d{index:07d}", "messages": [], "tools": [], "metadata": {"index": index}}
+
+
+def ids(path: Path) -> list[str]:
+    return [msgspec.json.decode(entry)["id"] for entry in path.read_bytes().splitlines()]
 
 
 def test_an_equal_run_is_continued(tmp_path: Path) -> None:
@@ -60,7 +64,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     with RunDirectory(tmp_path) as run:
         assert run.take_up(target=9).accepted == [0]
         run.accept(line(2))
-    assert [entry["id"] for entry in read_lines(tmp_path / "dialogues.jsonl")] == ["d0000000", "d0000002"]
+    assert ids(tmp_path / "dialogues.jsonl") == ["d0000000", "d0000002"]
 
 
 def _hold(path: Path, held: object, release: object) -> None:
@@ -217,7 +221,7 @@ def test_damaged_lines_are_taken_out_and_counted(tmp_path: Path, damage: bytes) 
         assert (earlier.accepted, earlier.damaged) == ([0], 1)
         assert run.dialogues.read_bytes() == whole
         run.accept(line(2))
-    assert [entry["id"] for entry in read_lines(run.dialogues)] == ["d0000000", "d0000002"]
+    assert ids(run.dialogues) == ["d0000000", "d0000002"]
 
 
 def test_lines_behind_a_damaged_one_are_kept(tmp_path: Path) -> None:

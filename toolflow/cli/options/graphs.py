@@ -54,8 +54,10 @@ def check_order(tool: str, graph_file: Path | None) -> None:
     """The name of a tool stands before the graph.
 
     Raises:
-        UsageError: The first argument is a file, and the second is none.
+        UsageError: The first argument is a file, or would be, and the second is none.
     """
+    if graph_file is None and Path(tool).suffix == ".graph" and not Path(tool).exists():
+        raise UsageError(f"there is no graph file {tool}", hint='"toolflow graph build -o FILE" writes one.')
     if Path(tool).is_file() and (graph_file is None or not graph_file.exists()):
         raise UsageError(
             f"TOOL is a file: {tool}",
