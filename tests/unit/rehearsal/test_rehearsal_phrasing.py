@@ -14,7 +14,10 @@ from toolflow.llm.providers.rehearsal.intents import intents
 from toolflow.llm.providers.rehearsal.manners import clauses, with_value
 from toolflow.llm.providers.rehearsal.matching import Part, offer_of
 from toolflow.llm.providers.rehearsal.phrasing import read_fact
+from toolflow.llm.providers.rehearsal.planned_call import DraftArgument, DraftCall
+from toolflow.llm.providers.rehearsal.requests import word_request
 from toolflow.llm.providers.rehearsal.site import MISSING
+from toolflow.llm.providers.rehearsal.sources import PlannedTool
 from toolflow.llm.providers.rehearsal.spoken import say, slot_for, slot_of, unsay
 from toolflow.llm.providers.rehearsal.styles import Style
 
@@ -164,3 +167,50 @@ def test_there_is_where_the_talk_was_before_and_not_where_it_goes_next() -> None
     for text, city in ((here, "Nice"), (next_one, "Barcelona")):
         arguments, missing = fill(offer, Part(text, offer.name, follows=False), conversation, [])
         assert (arguments, missing) == ({"city": city}, [])
+
+
+@pytest.mark.parametrize(
+    ("pointer", "wanted"),
+    [("the second product", "P2"), ("the cheapest product", "P3"), ("that product", "P1")],
+)
+def test_who_points_into_a_list_means_the_list_and_not_what_was_used_since(pointer: str, wanted: str) -> None:
+    entry = {"product_id": {"type": "string"}, "quantity": {"type": "integer"}}
+    items = {"type": "array", "items": {"type": "object", "properties": entry, "required": [*entry]}}
+    offer = offer_of(
+        "place_order",
+        "Orders products from the shop.",
+        {"type": "object", "properties": {"order_items": items}, "required": ["order_items"]},
+    )
+    shown = [{"product_id": f"P{place}", "price": 10 - place} for place in (1, 2, 3)]
+    request = f"Could you order {pointer}?"
+    conversation = Conversation(
+        (
+            UserSaid("Find lamps."),
+            Called("search_products", {"keywords": "lamp"}, {"products": shown}),
+            Called("save_product", {"product_id": "P1"}, {"product_id": "P1"}),
+            AssistantSaid("I found three."),
+            UserSaid(request),
+        ),
+        (offer,),
+    )
+    arguments, _ = fill(offer, Part(request, offer.name, follows=False), conversation, [])
+    assert arguments == {"order_items": [{"product_id": wanted, "quantity": 1}]}
+
+
+def test_an_object_is_told_field_by_field_in_a_request_for_several_calls() -> None:
+    people = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"full_name": {"type": "string"}, "email": {"type": "string"}},
+            "required": ["full_name", "email"],
+        },
+    }
+    schema = {"type": "object", "properties": {"guests": people}, "required": ["guests"]}
+    offer = offer_of("book_table", "Books a table for guests.", schema)
+    (slot,) = offer.slots
+    guests = [{"full_name": "Ada Lovelace", "email": "ada@example.com"}]
+    call = DraftCall(PlannedTool(offer, ()), arguments=[DraftArgument(slot, "user", guests)])
+    request = word_request([call, call], [offer], random.Random(1))
+    assert "{" not in request
+    assert read_fact(request, slot) == guests

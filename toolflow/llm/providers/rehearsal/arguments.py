@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from toolflow.llm.providers.rehearsal.conversation import Called, Conversation, Step, UserSaid
+from toolflow.llm.providers.rehearsal.conversation import Called, Conversation, Step
 from toolflow.llm.providers.rehearsal.intents import thing_of
 from toolflow.llm.providers.rehearsal.kinds import kind_of
 from toolflow.llm.providers.rehearsal.manners import spoken_parameter
@@ -17,6 +17,9 @@ from toolflow.llm.providers.rehearsal.schemas import as_schema, resolve
 from toolflow.llm.providers.rehearsal.site import MISSING
 from toolflow.llm.providers.rehearsal.spoken import SITES, Slot, unsay
 from toolflow.llm.providers.rehearsal.words import singular, split_name, stem
+
+Found = tuple[Any, Mapping[str, Any] | None]
+"""A value, and the list entry that it stands in, if any."""
 
 FREE: Final = frozenset(
     "message title subject note reason name keyword quantity hash description expression task topic "
@@ -110,15 +113,27 @@ def _learned(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
     """What earlier calls and results tell of a parameter, newest first."""
     if slot.inner:
         return _learned_inside(slot, offer, text, steps)
-    for step in reversed(steps):
-        if isinstance(step, UserSaid) and slot.kind not in FREE and not slot.choices:
-            continue
-        if not isinstance(step, Called):
-            continue
-        value = _from_call(slot, offer, text, step)
+    calls = [step for step in reversed(steps) if isinstance(step, Called)]
+    # Who says "the second one" means a list that was shown, whatever was done with its first one since.
+    value = next(_pointed_at(slot, offer, text, calls), MISSING)
+    if value is MISSING:
+        known = (_from_call(slot, offer, text, call) for call in calls)
+        value = next((one for one in known if one is not MISSING), MISSING)
+    return value if value is MISSING or isinstance(value, list) or not slot.many else [value]
+
+
+def _pointed_at(slot: Slot, offer: Offer, text: str, calls: Sequence[Called]) -> Iterator[Any]:
+    """What the text points at in the lists that calls have returned."""
+    for call in calls:
+        listed = [one for one in _found(slot, offer, call) if one[1] is not None]
+        value = _pointed(listed, text) if listed else MISSING
         if value is not MISSING:
-            return [value] if slot.many and not isinstance(value, list) else value
-    return MISSING
+            yield value
+
+
+def _found(slot: Slot, offer: Offer, call: Called) -> list[Found]:
+    """What a call has returned for a parameter."""
+    return list(find_fields(call.result, wanted_names(slot.name, offer.name), thing_of(call.tool)))
 
 
 def _learned_inside(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
@@ -136,12 +151,11 @@ def _learned_inside(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) 
 
 
 def _from_call(slot: Slot, offer: Offer, text: str, call: Called) -> Any:
-    kinds = wanted_names(slot.name, offer.name)
-    found = list(find_fields(call.result, kinds, thing_of(call.tool)))
-    if found:
+    if found := _found(slot, offer, call):
         return _picked(found, text)
     if slot.kind in FREE or slot.type == "boolean" or slot.choices:
         return MISSING
+    kinds = wanted_names(slot.name, offer.name)
     return next((value for name, value in call.arguments.items() if names_match(name, "", kinds)), MISSING)
 
 
@@ -187,7 +201,7 @@ def find_fields(
     holder: str,
     entry: Mapping[str, Any] | None = None,
     depth: int = 0,
-) -> Iterator[tuple[Any, Mapping[str, Any] | None]]:
+) -> Iterator[Found]:
     """The values of fields that a parameter wants, each with the list entry that it stands in."""
     if depth > 6:
         return
@@ -205,15 +219,28 @@ def find_fields(
             yield from find_fields(one, wanted, holder, one if isinstance(one, dict) else entry, depth + 1)
 
 
-def _picked(found: Sequence[tuple[Any, Mapping[str, Any] | None]], text: str) -> Any:  # noqa: PLR0911  one return a way to point
-    """One of several values: the one that the request points at, else the first."""
+def _picked(found: Sequence[Found], text: str) -> Any:
+    """One of several values: the one that the request points at or names, else the first."""
     if len(found) == 1:
         return found[0][0]
+    value = _pointed(found, text)
+    if value is not MISSING:
+        return value
+    told = text.lower()
+    for value, entry in found:
+        if entry and any(
+            isinstance(one, str) and len(one) > 3 and one.lower() in told for one in entry.values()
+        ):
+            return value
+    return found[0][0]
+
+
+def _pointed(found: Sequence[Found], text: str) -> Any:
+    """The value that the text points at by its place or its figures, or MISSING."""
     told = text.lower()
     if _CHEAPEST.search(told):
-        return min(
-            found, key=lambda one: _figure(one[1], ("price", "max_price", "min_price", "total"), 1e12)
-        )[0]
+        kinds = ("price", "max_price", "min_price", "total")
+        return min(found, key=lambda one: _figure(one[1], kinds, 1e12))[0]
     if _BEST.search(told):
         return max(found, key=lambda one: _figure(one[1], ("rating",), -1.0))[0]
     if _LAST.search(told):
@@ -221,12 +248,7 @@ def _picked(found: Sequence[tuple[Any, Mapping[str, Any] | None]], text: str) ->
     for word, place in _ORDINALS:
         if re.search(rf"\b(?:the|that) {word}\b", told) and place < len(found):
             return found[place][0]
-    for value, entry in found:
-        if entry and any(
-            isinstance(one, str) and len(one) > 3 and one.lower() in told for one in entry.values()
-        ):
-            return value
-    return found[0][0]
+    return MISSING
 
 
 def _figure(entry: Mapping[str, Any] | None, kinds: tuple[str, ...], otherwise: float) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from toolflow.llm.providers.rehearsal.intents import base_form, intents, is_verb, thing_of
 from toolflow.llm.providers.rehearsal.manners import clauses, fill_names, spoken_parameter, with_value
 from toolflow.llm.providers.rehearsal.matching import Offer, parts_of, scores
 from toolflow.llm.providers.rehearsal.planned_call import DraftArgument, DraftCall
 from toolflow.llm.providers.rehearsal.sources import is_learnt
-from toolflow.llm.providers.rehearsal.spoken import say
+from toolflow.llm.providers.rehearsal.spoken import Slot, say
 from toolflow.llm.providers.rehearsal.words import singular, split_name, spoken_name
 
 OPENINGS: Final = (
@@ -105,15 +105,24 @@ def _values(draft: DraftCall, draw: random.Random) -> str:
     said = ""
     for argument in draft.arguments:
         if argument.source == "user":
-            options = clauses(argument.slot, inline=True) or [
-                "with {v} as the " + fill_names("{w}", argument.slot)
-            ]
-            said += " " + with_value(draw.choice(options), argument.value, _spoken(argument))
+            for slot, value in _facts(argument.slot, argument.value):
+                options = clauses(slot, inline=True) or ["with {v} as the " + fill_names("{w}", slot)]
+                said += " " + with_value(draw.choice(options), value, _spoken(value))
     return said
 
 
-def _spoken(argument: DraftArgument) -> str:
-    text = say(argument.value)
+def _facts(slot: Slot, value: Any) -> Iterator[tuple[Slot, Any]]:
+    """What is told of a value: of an object, or of the one object in a list, each field by itself."""
+    entry = value[0] if isinstance(value, list) and len(value) == 1 else value
+    if slot.inner and isinstance(entry, dict):
+        for inner in slot.inner:
+            yield from _facts(inner, entry[inner.name]) if inner.name in entry else ()
+    else:
+        yield slot, value
+
+
+def _spoken(value: Any) -> str:
+    text = say(value)
     return f'"{text}"' if len(text.split()) > 3 and not re.match(r"\w+ \d", text) else text
 
 
