@@ -10,7 +10,13 @@ import msgspec
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
 from toolflow.journal.bodies import CallRecord, KeptFormat, KeptRequest, Part
-from toolflow.journal.digest import digest_of_schema, digest_of_settings, digest_of_tool, request_hash
+from toolflow.journal.digest import (
+    digest_of_messages,
+    digest_of_schema,
+    digest_of_settings,
+    digest_of_tool,
+    request_hash,
+)
 from toolflow.llm.chat import Completion, Request, ResponseFormat
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -30,17 +36,19 @@ class Asked:
         hash: As :func:`request_hash` gives it; empty until :meth:`digested`.
         settings: The digest of its settings.
         tools: The digests of its tools.
+        said: The digest of its messages.
+        shared: With how many messages of its base it begins.
     """
 
     # Of plain bytes wherever it can be: one is kept for each role of each dialogue, and the garbage collector
     # looks again and again at objects that hold others.
-    __slots__ = ("_base", "hash", "request", "settings", "tools")
+    __slots__ = ("_base", "hash", "request", "said", "settings", "shared", "tools")
 
     def __init__(self, request: Request, base: Asked | None = None) -> None:
         self.request: Request = request
         self.tools: tuple[bytes, ...] = ()
-        self.settings = b""
-        self.hash = b""
+        self.settings = self.said = self.hash = b""
+        self.shared = 0
         self._base = base
 
     def digested(self) -> Asked:
@@ -49,12 +57,19 @@ class Asked:
             return self
         request, base = self.request, self._base
         self._base = None  # or all that was ever asked would be kept
+        before = b""
+        if base is not None:
+            base.digested()
+            self.shared = _count_shared(request.messages, base.request.messages)
+            before = base.said if self.shared == len(base.request.messages) else b""
         if base is not None and _same_settings(request, base.request):
-            self.tools, self.settings = base.digested().tools, base.settings
+            self.tools, self.settings = base.tools, base.settings
         else:
             self.tools = tuple(map(digest_of_tool, request.tools))
             self.settings = digest_of_settings(request, self.tools)
-        self.hash = request_hash(request, self.settings)
+        # What is said anew is little, and what was said before is out of every cache.
+        self.said = digest_of_messages(request.messages[self.shared if before else 0 :], before)
+        self.hash = request_hash(request, self.settings, self.said)
         return self
 
 
@@ -78,13 +93,12 @@ class Answered(NamedTuple):
         completion, sent_at, base = self.completion, self.sent_at, self.base
         asked = self.asked.digested()
         request, delivery, usage = asked.request, completion.delivery, completion.usage
-        shared = _count_shared(request.messages, base.request.messages) if base is not None else 0
-        added = [msgspec.Raw(message.to_json()) for message in request.messages[shared:]]
-        kept = KeptRequest(request.seed, None, shared, added)
+        added = [msgspec.Raw(message.to_json()) for message in request.messages[asked.shared :]]
+        kept = KeptRequest(request.seed, None, asked.shared, added)
         parts: tuple[Part, ...] = ()
         if base is not None:
             kept.base = base.request.key.position
-        if base is None or asked.settings != base.digested().settings:
+        if base is None or asked.settings != base.settings:
             parts = _add_settings(kept, request, base.request if base is not None else None, asked.tools)
         return CallRecord(
             request.key,

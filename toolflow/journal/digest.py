@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from xxhash import xxh3_128_digest
 
 from toolflow.catalog.tool import Tool
+from toolflow.dialogue.message import Message
 from toolflow.llm.chat import Request, ResponseFormat
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 
 
-def request_hash(request: Request, settings: bytes | None = None) -> bytes:
+def request_hash(request: Request, settings: bytes | None = None, said: bytes | None = None) -> bytes:
     """16 bytes that change with anything the model is told.
 
     Args:
         request: What is asked.
         settings: What :func:`digest_of_settings` gives, where it is known.
+        said: What :func:`digest_of_messages` gives, where it is known.
     """
     if settings is None:
         settings = digest_of_settings(request, [digest_of_tool(tool) for tool in request.tools])
-    said = b"\n".join([message.to_json() for message in request.messages])
+    if said is None:
+        said = digest_of_messages(request.messages)
     return xxh3_128_digest(b"%d %b%b" % (request.seed, settings, said))
+
+
+def digest_of_messages(messages: Iterable[Message], said: bytes = b"") -> bytes:
+    """16 bytes of messages, so made that those which follow can be added; empty for none.
+
+    Args:
+        messages: What was said.
+        said: The digest of what was said before.
+    """
+    for message in messages:
+        said = xxh3_128_digest(said + message.to_json())
+    return said
 
 
 def digest_of_settings(request: Request, tools: Sequence[bytes]) -> bytes:

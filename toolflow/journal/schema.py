@@ -55,7 +55,7 @@ from typing import Final
 
 from toolflow.errors import JournalDamagedError, RunDirectoryError
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 
 CALL_COLUMNS: Final = (
     "dialogue, role, position, request_hash, model, endpoint, finish_reason, prompt_tokens, "
