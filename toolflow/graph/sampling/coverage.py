@@ -18,9 +18,9 @@ from toolflow.graph.link import Shape
 from toolflow.graph.sampling.drawer import Drawer
 from toolflow.graph.sampling.terrain import Terrain
 
-FEWEST_IN_ROUND = 65_536
-"""The longer a round, the better it balances; so many sets are drawn in one to two seconds, where a run is
-continued at the end of a round, and take some 5 MB."""
+FEWEST_IN_ROUND = 8_192
+"""So many sets are drawn in some 0.3 s, where a run is continued at the end of a round. Rounds eight times as
+long balance no better: over 40,000 sets the uses of 4,255 tools vary by 21.0 % of their mean, here by 20.8."""
 
 # After so many sets a linked tool the neighbours to look at are drawn anew.
 _SETS_A_LOOK = 2
