@@ -120,12 +120,11 @@ class RemoteEncoder:
         async def work() -> None:
             while not failures and (batch := next(batches, None)) is not None:
                 try:
-                    vectors = await self._send(session, batch)
-                except (LLMError, EncoderFailedError) as error:
+                    rows = dict(zip(batch, await self._send(session, batch), strict=True))
+                    store.keep(rows)
+                except (LLMError, EncoderFailedError, GraphError) as error:
                     failures.append(error)
                     return
-                rows = dict(zip(batch, vectors, strict=True))
-                store.keep(rows)
                 fetched.update(rows)
 
         async with EmbeddingSession(self._endpoint, self._model) as session, asyncio.TaskGroup() as group:
@@ -166,7 +165,7 @@ class RemoteEncoder:
             await self._sleep(pause)
 
     def _with_count(self, error: ToolFlowError, done: int, wanted: int) -> ToolFlowError:
-        kind = EncoderFailedError if isinstance(error, EncoderFailedError) else LLMError
+        kind = LLMError if isinstance(error, LLMError) else type(error)
         kept = f"{done:,} of {wanted:,} texts were encoded before and are kept"
         again = "The same command again asks for the rest only." if self._store_path else ""
         hint = " ".join(filter(None, (error.hint, again)))

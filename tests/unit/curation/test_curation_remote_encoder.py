@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,19 @@ def test_a_store_that_is_none_is_said_to_be_none(server: EmbeddingServer, tmp_pa
     store = tmp_path / "vectors.sqlite"
     store.write_bytes(b"something else entirely" * 100)
     with pytest.raises(GraphError, match=r"vectors\.sqlite"):
+        make(server, store=store).encode(TEXTS)
+
+
+def test_a_store_that_fails_half_way_is_told_in_words(server: EmbeddingServer, tmp_path: Path) -> None:
+    store = tmp_path / "vectors.sqlite"
+
+    def answer(texts: Sequence[str]) -> tuple[int, Any]:
+        with closing(sqlite3.connect(store)) as other:
+            other.execute("DROP TABLE IF EXISTS vectors")
+        return good(texts)
+
+    server.answer = answer
+    with pytest.raises(GraphError, match="the store of embeddings cannot be used"):
         make(server, store=store).encode(TEXTS)
 
 
