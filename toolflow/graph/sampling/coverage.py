@@ -20,7 +20,7 @@ from toolflow.graph.sampling.terrain import Terrain
 
 FEWEST_IN_ROUND = 8_192
 """So many sets are drawn in some 0.3 s, where a run is continued at the end of a round. Rounds of 65,536
-balance no better: over 40,000 sets the uses of 4,255 tools vary by 21.0 % of their mean, and here by 20.8 %."""
+balance no better: over 40,000 sets the uses of 4,255 tools vary by 21.0 % of their mean, here by 20.8 %."""
 
 # After so many sets a linked tool the neighbours to look at are drawn anew.
 _SETS_A_LOOK = 2
