@@ -42,11 +42,7 @@ def make_steps(source: Integers, target: Integers, strength: NDArray[np.float64]
         strength: How strong it is, above 0, shape (steps,).
         tools: How many tools there are.
     """
-    # One sort of packed integers, by source, target and place: a tenth of a sort by two columns.
-    steps = max(len(source), 1)
-    packed = (source.astype(np.int64) * tools + target) * steps + np.arange(len(source))
-    packed.sort()
-    order = packed % steps
+    order = by_ends(source, target, tools)
     source, target, strength = source[order], target[order], strength[order]
     first = _firsts(source, target)
     source, target = source[first], target[first]
@@ -60,6 +56,23 @@ def make_steps(source: Integers, target: Integers, strength: NDArray[np.float64]
         plain(target, "i"),
         plain(np.concatenate([[0.0], np.cumsum(relative)]), "d"),
     )
+
+
+def by_ends(source: Integers, target: Integers, tools: int) -> NDArray[np.int64]:
+    """The order of steps by source, then target, then place.
+
+    Args:
+        source: Where each step begins, shape (steps,).
+        target: Where it leads to, shape (steps,).
+        tools: How many tools there are.
+    """
+    steps = max(len(source), 1)
+    if tools * tools * steps > np.iinfo(np.int64).max:
+        return np.lexsort((target, source))
+    # One sort of packed integers: a tenth of a sort by two columns.
+    packed = (source.astype(np.int64) * tools + target) * steps + np.arange(len(source))
+    packed.sort()
+    return packed % steps
 
 
 def plain(values: NDArray[Any], code: str) -> array[Any]:
