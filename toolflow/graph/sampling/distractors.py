@@ -25,27 +25,22 @@ def unrelated_tools(
         generator: Where randomness comes from.
     """
     related = _relatedness(terrain, tools)
-    excluded: set[int] = set()
+    kind = terrain.kind
+    excluded = {kind[tool] for tool in tools}
     everything = range(len(terrain))
     drawn: list[int] = []
-
-    def exclude(tool: int) -> None:
-        excluded.update(terrain.twins.get(tool, (tool,)))
 
     def draw_from(candidates: Iterable[int]) -> None:
         for tool in candidates:
             if len(drawn) == count:
                 return
-            if tool not in excluded:
-                exclude(tool)
+            if kind[tool] not in excluded:
+                excluded.add(kind[tool])
                 drawn.append(tool)
-
-    for tool in tools:
-        exclude(tool)
 
     looked_at = generator.sample(everything, min(len(terrain), count * _LOOKS))
     draw_from(tool for tool in looked_at if tool not in related)
-    if len(drawn) < count and len(excluded) < len(terrain):
+    if len(drawn) < count and len(excluded) < terrain.distinct:
         shuffled = generator.sample(everything, len(terrain))
         draw_from(sorted(shuffled, key=lambda tool: related.get(tool, 0.0)))
     return drawn

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
+
+import numpy as np
 
 from toolflow.graph.link import Shape
 from toolflow.graph.sampling.looks import DRAWN, LOOKS, ROW, Looks, look_ahead
@@ -19,7 +22,7 @@ _AHEAD = 1
 _FAR_AHEAD = 2
 # So many tools are tried at random before all are searched for one that may be taken.
 _TRIES = 8
-# Added to the use of tools that may not be taken (again), while a set is drawn.
+# Added to the use of the set's own tools, while it is drawn.
 _TAKEN = 1 << 30
 # A set shows a shape from so many tools on: two tools and a link are a pair, whatever was wanted.
 _FEWEST_IN_SHAPE = 3
@@ -45,7 +48,10 @@ class Drawer:
         self._limit = _FAR_AHEAD
         self._size = 0
         self._tools: list[int] = []
-        self._twins: Mapping[int, Sequence[int]] = terrain.twins
+        self._everything = array("i", range(len(terrain)))
+        self._kind = terrain.kind
+        self._copied = terrain.copied
+        self._barred: set[int] = set()  # kinds of which no further tool may be taken
         self.look_ahead()
 
     def look_ahead(self) -> None:
@@ -74,6 +80,7 @@ class Drawer:
         """
         tools: list[int] = []
         self._tools, self._size = tools, size
+        self._copied, self._barred = self._terrain.copied, set()
         if shape == "chain":
             self._chain(start)
         elif shape == "fan-out":
@@ -88,32 +95,23 @@ class Drawer:
             while len(tools) < size:
                 self._take(elsewhere := self._elsewhere())
                 self._walk(elsewhere)
-        self._free()
         for tool in tools:
-            self.used[tool] += 1
+            self.used[tool] += 1 - _TAKEN
         return tools, shape if shaped >= min(_FEWEST_IN_SHAPE, size) else "walk"
 
     def _take(self, tool: int) -> None:
         self._tools.append(tool)
-        self._bar(tool, _TAKEN)
+        self._bar(tool)
 
     def _take_first(self, tool: int) -> None:
         self._tools.insert(0, tool)
-        self._bar(tool, _TAKEN)
+        self._bar(tool)
 
-    def _bar(self, tool: int, uses: int) -> None:
-        """Count so many uses of a tool and its near twins: of none of them, or of all."""
-        if tool in self._twins:
-            for same in self._twins[tool]:
-                self.used[same] += uses
-        else:
-            self.used[tool] += uses
-
-    def _free(self) -> None:
-        """Let all be taken again that were barred."""
-        for tool in self._tools:
-            self._bar(tool, -_TAKEN)
-        self._twins = self._terrain.twins
+    def _bar(self, tool: int) -> None:
+        """Let neither a tool be taken again nor one of its near twins, of which there may be thousands."""
+        self.used[tool] += _TAKEN
+        if tool in self._copied:
+            self._barred.add(self._kind[tool])
 
     def _chain(self, start: int) -> None:
         """Consumers of the last tool; where there is none, producers of the first."""
@@ -167,43 +165,46 @@ class Drawer:
                 trail.append(anchor)
 
     def _step(self, looks: Looks, tool: int) -> int | None:
-        """A neighbour that is not taken, rather one that was used less; None if all are taken."""
+        """A neighbour that may be taken, rather one that was used less; None if none may be."""
         first = tool * ROW + int(self._random() * DRAWN)
         looked_at = looks.drawn[first : first + LOOKS]
         if looked_at[0] < 0:
             return None
         used, even, limit = self.used, self._even, self._limit
+        kind, barred = self._kind, self._barred
         found, least = None, limit + 1
         for other in looked_at:
             uses = used[other]
-            if uses <= even:
-                return other
-            if uses < least:
+            if uses < least and not (barred and kind[other] in barred):
+                if uses <= even:
+                    return other
                 found, least = other, uses
         if found is not None:
             return found
         steps = looks.steps
         begin, others, strength = steps.start[tool], steps.other, steps.strength
-        uses_of_all = list(map(used.__getitem__, others[begin : steps.start[tool + 1]]))
-        if min(uses_of_all) > limit:
+        reached = others[begin : steps.start[tool + 1]]
+        uses_of_all = list(map(used.__getitem__, reached))
+        if min(uses_of_all) > limit or (barred and barred.issuperset(map(kind.__getitem__, reached))):
             return None
         free = [step for step, uses in enumerate(uses_of_all, begin) if uses <= limit]
+        if barred:
+            free = [step for step in free if kind[others[step]] not in barred]
+        if not free:
+            return None
         # A strength may vanish beside others in a sum: every step must stay possible.
         before = list(accumulate([max(strength[step + 1] - strength[step], 1e-12) for step in free]))
         return others[free[bisect_right(before, self._random() * before[-1], 0, len(free) - 1)]]
 
     def _elsewhere(self) -> int:
         """A tool that nothing leads to: a linked one, else an isolated one, else near twins are let in."""
-        everything = range(len(self._terrain))
-        if self._twins is self._terrain.twins and len(self._tools) < self._terrain.distinct:
+        everything = self._everything
+        if self._copied is self._terrain.copied and len(self._tools) < self._terrain.distinct:
             for pool in (self._terrain.linked, everything):
                 tool = self._any_of(pool)
                 if tool is not None:
                     return tool
-        self._free()
-        self._twins = {}
-        for tool in self._tools:
-            self._bar(tool, _TAKEN)
+        self._copied, self._barred = frozenset(), set()
         # Near twins that links lead to come before those that none leads to.
         for tool in self._tools:
             reached = self._step(self._along, tool)
@@ -213,11 +214,14 @@ class Drawer:
         assert tool is not None, "size is at most the number of tools"
         return tool
 
-    def _any_of(self, pool: Sequence[int]) -> int | None:
-        used = self.used
+    def _any_of(self, pool: array[int]) -> int | None:
+        used, kind, barred = self.used, self._kind, self._barred
         for _ in range(_TRIES):
             tool = pool[int(self._random() * len(pool))]
-            if used[tool] < _TAKEN:
+            if used[tool] < _TAKEN and kind[tool] not in barred:
                 return tool
-        free = [tool for tool in pool if used[tool] < _TAKEN]
-        return free[int(self._random() * len(free))] if free else None
+        # Of thousands of near twins one bars all: a search of them one by one would take longer than the set.
+        tools = np.frombuffer(pool, dtype=np.intc)
+        kinds = np.frombuffer(kind, dtype=np.intc)[tools]
+        free = np.flatnonzero(~np.isin(kinds, list(barred)) & ~np.isin(tools, self._tools))
+        return pool[free[int(self._random() * len(free))]] if len(free) else None

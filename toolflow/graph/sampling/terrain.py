@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
 
+from toolflow.garbage import collection_paused
 from toolflow.graph.graph import ToolGraph
 from toolflow.graph.linking.link_table import RETURN_PARAMETER
-from toolflow.graph.sampling.steps import Steps, make_steps
+from toolflow.graph.sampling.steps import Steps, make_steps, plain
 from toolflow.graph.sampling.twins import twin_groups
 
 # Strong links are followed far more often than weak ones, however many of these there are; and links that
@@ -28,21 +30,24 @@ class Terrain:
         forward: Steps from producers to consumers.
         backward: Steps from consumers to producers.
         linked: The tools that have a link; all tools where none has.
-        twins: Of each tool that has near twins: these and itself.
-        distinct: How many tools there are, near twins counted once.
+        kind: A number for each tool, equal for near twins.
+        copied: The tools that have near twins.
+        distinct: How many kinds there are.
     """
 
     along: Steps
     forward: Steps
     backward: Steps
-    linked: Sequence[int]
-    twins: Mapping[int, Sequence[int]]
+    linked: array[int]
+    kind: array[int]
+    copied: Set[int]
     distinct: int
 
     def __len__(self) -> int:
         return len(self.along.start) - 1
 
 
+@collection_paused()
 def survey(graph: ToolGraph) -> Terrain:
     """Make a graph ready for drawing."""
     tools, table = len(graph.tools), graph.table
@@ -52,15 +57,14 @@ def survey(graph: ToolGraph) -> Terrain:
     ends = np.concatenate([table.from_tool, table.to_tool])
     others = np.concatenate([table.to_tool, table.from_tool])
     preferred = np.tile(np.where(flow, strength * _FLOW_PREFERENCE, strength), 2)
-    numbers = twin_groups(graph.tools)
-    groups: defaultdict[int, list[int]] = defaultdict(list)
-    for tool, number in enumerate(numbers):
-        groups[number].append(tool)
+    kind, linked = twin_groups(graph.tools), np.unique(ends)
+    members = Counter(kind)
     return Terrain(
         along=make_steps(ends, others, preferred, tools),
         forward=make_steps(producer, consumer, carried, tools),
         backward=make_steps(consumer, producer, carried, tools),
-        linked=np.unique(ends).tolist() or range(tools),
-        twins={tool: group for group in groups.values() if len(group) > 1 for tool in group},
-        distinct=len(groups),
+        linked=plain(linked if len(linked) else np.arange(tools), "i"),
+        kind=array("i", kind),
+        copied=frozenset(tool for tool, number in enumerate(kind) if members[number] > 1),
+        distinct=len(members),
     )
