@@ -50,7 +50,6 @@ def sample(
 
     With --json, one object a line: its number, shape, tools, the links that join them, and distractors.
     """
-    from toolflow.cli.graph_print import print_tool_set
     from toolflow.graph.sampling.sampler import GraphSampler, Sampler, SizeRange, UniformSampler
     from toolflow.graph.sampling.shapes import ShapeWeights
 
@@ -69,6 +68,8 @@ def sample(
         if as_json:
             print_json({"index": index, **tool_set.to_json()})
         else:
+            from toolflow.cli.graph_print import print_tool_set
+
             print_tool_set(index, tool_set)
 
 
