@@ -197,6 +197,26 @@ def test_who_points_into_a_list_means_the_list_and_not_what_was_used_since(point
     assert arguments == {"order_items": [{"product_id": wanted, "quantity": 1}]}
 
 
+def test_who_points_at_one_thing_means_no_other() -> None:
+    properties = {"bill_id": {"type": "string"}, "account_id": {"type": "string"}}
+    schema = {"type": "object", "properties": properties, "required": [*properties]}
+    offer = offer_of("pay_bill", "Pays a bill.", schema)
+    conversation = Conversation(
+        (
+            UserSaid("List my bills and accounts."),
+            Called("list_bills", {}, {"bills": [{"bill_id": "B1"}, {"bill_id": "B2"}]}),
+            Called("list_accounts", {}, {"accounts": [{"account_id": "A1"}, {"account_id": "A2"}]}),
+            Called("list_transactions", {"account_id": "A1"}, {"transactions": []}),
+            AssistantSaid("Here they are."),
+            UserSaid("Pay the second bill."),
+        ),
+        (offer,),
+    )
+    part = Part("Pay the second bill.", offer.name, follows=False)
+    arguments, _ = fill(offer, part, conversation, [])
+    assert arguments == {"bill_id": "B2", "account_id": "A1"}
+
+
 def test_an_object_is_told_field_by_field_in_a_request_for_several_calls() -> None:
     people = {
         "type": "array",

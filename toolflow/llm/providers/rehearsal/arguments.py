@@ -31,6 +31,10 @@ _ORDINALS: Final = (("second", 1), ("third", 2), ("fourth", 3), ("first", 0))
 _CHEAPEST: Final = re.compile(r"\b(?:cheapest|least expensive|lowest[- ]priced)\b", re.I)
 _BEST: Final = re.compile(r"\b(?:best[- ]rated|top[- ]rated|highest[- ]rated)\b", re.I)
 _LAST: Final = re.compile(r"\b(?:the|that) (?:last|final)\b", re.I)
+_POINTER: Final = (
+    r"\b(?:first|second|third|fourth|last|final|cheapest|(?:least|lowest|best|top|highest)[- ]\w+)"
+)
+_NUMBERED: Final = frozenset(("id", "number", "reference", "code"))
 _BARE: Final = re.compile(
     r"^(?:(?:sure|okay|ok|yes|oh|right|of course|no problem)[,.!:]*\s+)*(?:(?:it's|it is|that's|that "
     r"would be|let's say|make it|i'd say|"
@@ -123,7 +127,10 @@ def _learned(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
 
 
 def _pointed_at(slot: Slot, offer: Offer, text: str, calls: Sequence[Called]) -> Iterator[Any]:
-    """What the text points at in the lists that calls have returned."""
+    """What the text points at in lists that calls have returned; who points at a bill means no account."""
+    thing = [word for word in split_name(slot.name) if word not in _NUMBERED][-1:]
+    if not thing or not re.search(rf"{_POINTER}\s+(?:\w+\s+)?{re.escape(thing[0])}\b", text, re.I):
+        return
     for call in calls:
         listed = [one for one in _found(slot, offer, call) if one[1] is not None]
         value = _pointed(listed, text) if listed else MISSING
