@@ -27,7 +27,7 @@ from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
 from toolflow.graph.linking.fields import Progress
 
-_RULES: Final = 5
+_RULES: Final = 6
 """Raised whenever the same tools give other links: graphs of earlier rules are then not found."""
 
 _DIGEST = 16
