@@ -20,9 +20,10 @@ from benchmarks.driving import counters, provider
 from benchmarks.journal_calls import dialogues, drive
 from benchmarks.record import spread
 from toolflow.journal.calls import SqliteJournal
+from toolflow.journal.opening import open_for_writing
 from toolflow.journal.replay import JournalledModel
 from toolflow.journal.salvage import mend
-from toolflow.journal.schema import CALL_COLUMNS, catch_up, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, catch_up
 from toolflow.llm.chat import Completion, Request
 from toolflow.runtime.loop import run
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from toolflow.journal.reading import Sum
+from toolflow.journal.totals import Sum
 from toolflow.progress import ProgressSnapshot
 
 

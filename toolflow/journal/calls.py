@@ -20,16 +20,15 @@ from toolflow.errors import RunDirectoryError
 from toolflow.journal.asked import Answered
 from toolflow.journal.bodies import CallRecord
 from toolflow.journal.frames import Frames
+from toolflow.journal.opening import in_words, open_for_writing, worded
 from toolflow.journal.reading import (
     DialogueState,
     State,
-    Totals,
     read_part,
     read_records,
     read_states,
-    read_totals,
 )
-from toolflow.journal.schema import in_words, open_for_writing, worded
+from toolflow.journal.totals import Totals, read_totals
 from toolflow.journal.writer import AT_ONCE, Batch, News, Writer, WrittenCall, WrittenEvent
 from toolflow.llm.chat import CallKey
 

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from toolflow.journal.rows import CALL_TYPES
-from toolflow.journal.schema import PAGE_BYTES
+from toolflow.journal.schema import CALL_TYPES, PAGE_BYTES
 
 _LEAF: Final = 0x0D
 _SHAPES: Final[dict[tuple[type, ...], str]] = {

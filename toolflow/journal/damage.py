@@ -16,8 +16,8 @@ from typing import Final, Literal
 from toolflow.errors import JournalDamagedError
 from toolflow.journal.bodies import decompress
 from toolflow.journal.frames import Frames
-from toolflow.journal.rows import check_call
-from toolflow.journal.schema import CALL_COLUMNS, check_version, is_empty, worded
+from toolflow.journal.opening import check_version, is_empty, worded
+from toolflow.journal.schema import CALL_COLUMNS, check_call
 
 _WHOLE_CHECK: Final = 128 * 2**20
 """Bytes up to which a journal is checked whole when it is opened."""

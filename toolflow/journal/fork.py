@@ -22,11 +22,11 @@ from toolflow.journal.bodies import CallRecord, completion_of
 from toolflow.journal.damage import find_damage
 from toolflow.journal.digest import request_hash
 from toolflow.journal.lines import unusable
+from toolflow.journal.opening import in_words, open_for_reading
 from toolflow.journal.reading import JournalReader
 from toolflow.journal.run_directory import RunDirectory
 from toolflow.journal.run_record import read_record, require_record
 from toolflow.journal.salvage import salvage
-from toolflow.journal.schema import in_words, open_for_reading
 from toolflow.llm.chat import CallKey, ChatModel, Completion, Delivery, Request
 from toolflow.runtime.signals import interruptible
 

@@ -23,7 +23,8 @@ from toolflow.errors import JournalDamagedError, RunDirectoryError
 from toolflow.journal.bodies import decompress
 from toolflow.journal.carving import Value, carve, merge_log
 from toolflow.journal.damage import find_damage
-from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, catch_up, open_for_writing
+from toolflow.journal.opening import open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, PAGE_BYTES, catch_up
 from toolflow.runtime.signals import interruptible
 
 _SUMS: Final = "role, model, calls, prompt_tokens, completion_tokens, attempts, seconds, through"

@@ -24,8 +24,9 @@ from typing import Final, Literal, NamedTuple
 from msgspec.json import encode as encode_json
 
 from toolflow.journal.bodies import CallRecord, compress
+from toolflow.journal.opening import open_for_writing
 from toolflow.journal.reading import DialogueState
-from toolflow.journal.schema import CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, catch_up, open_for_writing
+from toolflow.journal.schema import CALL_COLUMNS, LOG_BYTES, PAGE_BYTES, catch_up
 
 _LOCK_SECONDS: Final = 600.0
 """So long a lock of another program is waited for before the run ends: the watchdog tells of it meanwhile."""

@@ -20,9 +20,10 @@ from toolflow.errors import JournalDamagedError, PermanentLLMError, RunDirectory
 from toolflow.journal.asked import Answered, Asked
 from toolflow.journal.calls import CallJournal, MemoryJournal, SqliteJournal
 from toolflow.journal.digest import request_hash
-from toolflow.journal.reading import JournalReader, Sum
+from toolflow.journal.opening import open_for_writing
+from toolflow.journal.reading import JournalReader
 from toolflow.journal.replay import JournalledModel
-from toolflow.journal.schema import open_for_writing
+from toolflow.journal.totals import Sum
 from toolflow.journal.writer import Batch, Writer, WrittenCall
 from toolflow.llm.chat import CallKey, Completion, Delivery, Request, ResponseFormat, Sampling, Usage
 from toolflow.runtime.testing import run_virtual
@@ -509,7 +510,7 @@ def test_clock_jumps_change_nothing(tmp_path: Path) -> None:
 def test_a_long_reader_holds_the_log_back_only_while_it_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolflow.journal.schema.LOG_BYTES", 100_000)
+    monkeypatch.setattr("toolflow.journal.opening.LOG_BYTES", 100_000)
     monkeypatch.setattr("toolflow.journal.writer.LOG_BYTES", 100_000)
     path = tmp_path / "journal.sqlite"
     log = tmp_path / "journal.sqlite-wal"

@@ -119,23 +119,24 @@ def _learned(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:
         return _learned_inside(slot, offer, text, steps)
     calls = [step for step in reversed(steps) if isinstance(step, Called)]
     # Who says "the second one" means a list that was shown, whatever was done with its first one since.
-    value = next(_pointed_at(slot, offer, text, calls), MISSING)
+    value = _pointed_at(slot, offer, text, calls)
     if value is MISSING:
         known = (_from_call(slot, offer, text, call) for call in calls)
         value = next((one for one in known if one is not MISSING), MISSING)
     return value if value is MISSING or isinstance(value, list) or not slot.many else [value]
 
 
-def _pointed_at(slot: Slot, offer: Offer, text: str, calls: Sequence[Called]) -> Iterator[Any]:
+def _pointed_at(slot: Slot, offer: Offer, text: str, calls: Sequence[Called]) -> Any:
     """What the text points at in lists that calls have returned; who points at a bill means no account."""
     thing = [word for word in split_name(slot.name) if word not in _NUMBERED][-1:]
     if not thing or not re.search(rf"{_POINTER}\s+(?:\w+\s+)?{re.escape(thing[0])}\b", text, re.I):
-        return
+        return MISSING
     for call in calls:
         listed = [one for one in _found(slot, offer, call) if one[1] is not None]
         value = _pointed(listed, text) if listed else MISSING
         if value is not MISSING:
-            yield value
+            return value
+    return MISSING
 
 
 def _found(slot: Slot, offer: Offer, call: Called) -> list[Found]:
