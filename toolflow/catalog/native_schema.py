@@ -20,6 +20,8 @@ _SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
 EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 """The keyword of each exclusive bound to that of the inclusive one."""
 
+_LISTING = frozenset({"const", "enum", "type", "title"})
+_FIELDS_BY_KEY = frozenset({"properties", "patternProperties"})
 _ONE_SCHEMA = ("items", "additionalProperties", "not")
 _MANY_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
 
@@ -117,8 +119,9 @@ def to_json_schema(schema: Any, words: TypeWords) -> Any:
 
     Habits of older drafts are brought up to date: a list of ``items`` becomes ``prefixItems``, ``required``
     as a flag on a property is dropped, as are an empty ``required`` and ``$schema``; an exclusive bound that
-    is a flag takes the bound's value. A pattern that does not compile becomes ``x-pattern``. What is no
-    object is given back unchanged, for the validation to refuse.
+    is a flag takes the bound's value. A pattern that does not compile becomes ``x-pattern``. A mapping whose
+    keys are listed (``dict[Literal["lat", "lon"], float]``) becomes an object with those properties. What is
+    no object is given back unchanged, for the validation to refuse.
     """
     if not isinstance(schema, dict):
         return schema
@@ -134,7 +137,22 @@ def to_json_schema(schema: Any, words: TypeWords) -> Any:
             translated["prefixItems"] = _parts("prefixItems", value, words)
         elif key != "$schema" and (key != "required" or (isinstance(value, list) and value)):
             translated[key] = _parts(key, value, words)
-    return translated
+    return listed_keys(translated)
+
+
+def listed_keys(schema: dict[str, Any]) -> dict[str, Any]:
+    """Keys listed by ``propertyNames`` as properties: it takes the same values, and has fields to be seen."""
+    names = schema.get("propertyNames")
+    if not isinstance(names, dict) or not names.keys() <= _LISTING or not _FIELDS_BY_KEY.isdisjoint(schema):
+        return schema
+    listed = [names["const"]] if "const" in names else names.get("enum")
+    if not isinstance(listed, list):
+        return schema
+    value = schema.get("additionalProperties", True)
+    return {key: kept for key, kept in schema.items() if key != "propertyNames"} | {
+        "properties": {name: value for name in listed if isinstance(name, str)},
+        "additionalProperties": False,
+    }
 
 
 def _parts(key: str, value: Any, words: TypeWords) -> Any:

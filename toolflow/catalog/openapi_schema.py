@@ -9,7 +9,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from toolflow.catalog.entry import EntryError
-from toolflow.catalog.native_schema import EXCLUSIVE, JSON_TYPES, NATIVE_TYPE, clean_pattern, exclusive_bound
+from toolflow.catalog.native_schema import (
+    EXCLUSIVE,
+    JSON_TYPES,
+    NATIVE_TYPE,
+    clean_pattern,
+    exclusive_bound,
+    listed_keys,
+)
 
 _DEEPEST = 6
 # A schema larger than this is read again less deep: references multiply, and a model reads every word of it.
@@ -147,7 +154,7 @@ class _Reading:
         # Only now, since a part of allOf may require what another part declares.
         wanted = set(read.pop("required", ()))
         required = [name for name in read.get("properties", ()) if name in wanted]
-        return read | ({"required": required} if required else {})
+        return listed_keys(read | ({"required": required} if required else {}))
 
     def _merged(self, schema: Any, depth: int, opened: frozenset[str]) -> dict[str, Any]:
         if not isinstance(schema, dict):
@@ -191,6 +198,8 @@ class _Reading:
             parts["required"] = list(dict.fromkeys(name for name in required if isinstance(name, str)))
         if depth > 0 and isinstance(schema.get("items"), dict):
             parts["items"] = self.schema(schema["items"], depth - 1, opened)
+        if depth > 0 and isinstance(schema.get("propertyNames"), dict):
+            parts["propertyNames"] = self.schema(schema["propertyNames"], depth - 1, opened)
         extra = schema.get("additionalProperties")
         if isinstance(extra, dict) and depth > 0:
             parts["additionalProperties"] = self.schema(extra, depth - 1, opened) or True

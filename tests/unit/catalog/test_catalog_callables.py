@@ -16,6 +16,7 @@ from tests.unit.invoking import fail, run
 from toolflow.catalog.callables import tool_from_callable, tools_from_python
 from toolflow.catalog.load import load_catalogue
 from toolflow.errors import CatalogueError, UsageError
+from toolflow.graph.linking.fields import return_fields
 
 
 class Unit(enum.Enum):
@@ -114,6 +115,27 @@ def test_arguments_are_checked_against_the_hints() -> None:
 def test_name_and_description_may_be_given() -> None:
     tool = tool_from_callable(forecast, name="weather", description="Weather.")
     assert (tool.name, tool.description) == ("weather", "Weather.")
+
+
+def where_am_i(
+    units: dict[Unit, int], extra: dict[str, int]
+) -> list[dict[Literal["latitude", "longitude"], float]]:
+    """Where this is."""
+    raise NotImplementedError
+
+
+def test_listed_keys_of_a_mapping_are_fields() -> None:
+    tool = tool_from_callable(where_am_i)
+    assert tool.returns is not None
+    place = tool.returns["items"]
+    assert place["properties"] == {"latitude": {"type": "number"}, "longitude": {"type": "number"}}
+    assert "required" not in place
+    assert [field.path for field in return_fields(tool)] == ["[].latitude", "[].longitude"]
+    assert list(tool.properties["units"]["properties"]) == ["metric", "imperial"]
+    assert "properties" not in tool.properties["extra"]
+    good: dict[str, Any] = {"units": {"metric": 1}, "extra": {"any": 1}}
+    assert tool.argument_problems(good) == []
+    assert tool.argument_problems(good | {"units": {"kelvin": 1}}) != []
 
 
 def test_methods_and_callable_objects() -> None:
