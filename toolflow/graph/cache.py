@@ -1,7 +1,7 @@
 """What a graph is made of is kept, so that it is made once: embeddings by text, graphs by content.
 
 Below the cache folder lie ``graphs/<key>.graph``, graph files whose key is the hash of the catalogue, the
-encoder and the threshold, and ``embeddings/<encoder>/<hash>.npy``, arrays of records: 16 bytes of hash of a
+encoder, the threshold and the code that finds links, and ``embeddings/<encoder>/<hash>.npy``, arrays of records: 16 bytes of hash of a
 text, and its vector. A file that is damaged is left out and made anew; a folder that cannot be written costs
 time, not the graph.
 """
@@ -14,8 +14,9 @@ import mmap
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,10 @@ from numpy.typing import NDArray
 from toolflow.catalog.catalogue import Catalogue
 from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
+from toolflow.graph import linking
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
 from toolflow.graph.linking.fields import Progress
-
-_RULES: Final = 6
-"""Raised whenever the same tools give other links: graphs of earlier rules are then not found."""
 
 _DIGEST = 16
 _MOST_SEGMENTS = 32
@@ -62,7 +61,7 @@ def cached_graph(
         return build_graph(catalogue, encoder, threshold=threshold, with_tool=with_tool, progress=progress)
     known = Catalogue(tuple(catalogue))
     tau = encoder.threshold if threshold is None else threshold
-    key = repr((_RULES, known.content_hash, encoder.name, tau, with_tool))
+    key = repr((linking_code(), known.content_hash, encoder.name, tau, with_tool))
     path = folder / "graphs" / f"{hashlib.sha256(key.encode()).hexdigest()}.graph"
     with suppress(GraphError):
         graph = ToolGraph.load(path, known)
@@ -74,6 +73,15 @@ def cached_graph(
         path.parent.mkdir(parents=True, exist_ok=True)
         graph.save(path)
     return graph
+
+
+@cache
+def linking_code() -> str:
+    """Digest of the code that finds links: with other code the same tools may have others."""
+    code = hashlib.sha256()
+    for module in sorted(Path(linking.__file__).parent.glob("*.py")):
+        code.update(module.read_bytes())
+    return code.hexdigest()
 
 
 class CachingEncoder:

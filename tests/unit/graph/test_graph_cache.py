@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.unit.graph.word_encoder import TEXT, WordEncoder, make_tool
-from toolflow.graph.cache import CachingEncoder, cached_graph
+from toolflow.graph.cache import CachingEncoder, cached_graph, linking_code
 from toolflow.graph.graph import build_graph
 
 TOOLS = (
@@ -49,6 +49,18 @@ def test_the_threshold_and_the_encoder_are_part_of_what_is_kept(tmp_path: Path) 
     other = Other()
     assert cached_graph(TOOLS, other, tmp_path).encoder == "other-64"
     assert other.asked != []
+
+
+def test_a_graph_that_other_code_found_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linking = tmp_path / "linking"
+    linking.mkdir()
+    monkeypatch.setattr("toolflow.graph.linking.__file__", str(linking / "__init__.py"))
+    for rule in ("one", "other", "one"):
+        (linking / "rule.py").write_text(rule, encoding="utf-8")
+        linking_code.cache_clear()
+        cached_graph(TOOLS, WordEncoder(), tmp_path)
+    linking_code.cache_clear()
+    assert len(files(tmp_path, "graphs")) == 2
 
 
 @pytest.mark.parametrize("kind", ["graphs", "embeddings"])
