@@ -76,6 +76,7 @@ class Prepared:
         tool: Tool of each parameter.
         of_parameters: Evidence of shape (tools, parameters).
         of_tools: Evidence of shape (tools, tools).
+        barred: Where no result can be the parameter, shape (tools, parameters).
         possible: Which pairs may be links, shape (tools, tools).
         neighbours: The nearest neighbours of each tool.
         pairs: Indices of the pairs that are fitted to: all links, and some others.
@@ -87,6 +88,7 @@ class Prepared:
     tool: Ints
     of_parameters: Mapping[str, Floats]
     of_tools: Mapping[str, Floats]
+    barred: NDArray[np.bool_]
     possible: NDArray[np.bool_]
     neighbours: Neighbours
     pairs: NDArray[np.int64]
@@ -101,7 +103,8 @@ def prepare(known: KnownLinks, encoder: Encoder) -> Prepared:
     closeness = Closeness(tools, encoder, encoder.threshold)
     evidence = Evidence(tools, parameters, returns, closeness, encoder)
     possible = np.zeros((len(tools), len(tools)), dtype=np.bool_)
-    possible[:, parameters.tool] = True
+    producer, parameter = np.nonzero(~evidence.barred)
+    possible[producer, parameters.tool[parameter]] = True
     np.fill_diagonal(possible, val=False)
     links = np.zeros_like(possible)
     links[tuple(zip(*known.pairs, strict=True))] = True
@@ -116,6 +119,7 @@ def prepare(known: KnownLinks, encoder: Encoder) -> Prepared:
         tool=parameters.tool,
         of_parameters=dict(evidence.of_parameters()),
         of_tools=dict(evidence.of_tools()),
+        barred=evidence.barred,
         possible=possible,
         neighbours=find_neighbours(closeness, [range(len(tools))]),
         pairs=pairs,
@@ -140,7 +144,7 @@ def _best(prepared: Prepared, weights: Mapping[str, float]) -> tuple[Floats, Int
     for name, matrix in prepared.of_parameters.items():
         if weights.get(name):
             of_parameter += np.float32(weights[name]) * matrix
-    return best_parameters(of_parameter, prepared.tool)
+    return best_parameters(of_parameter, prepared.tool, prepared.barred)
 
 
 def fit(catalogues: Sequence[Prepared], names: Sequence[str]) -> Weights:

@@ -3,7 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 from toolflow.catalog.tool import Schema, Tool
-from toolflow.graph.linking.fields import ANY_TYPE, Field, parameter_fields, return_fields, type_name
+from toolflow.graph.linking.fields import (
+    ANY_TYPE,
+    Field,
+    bare_types,
+    parameter_fields,
+    return_fields,
+    type_name,
+)
 
 
 def returning(schema: Schema | None) -> Tool:
@@ -117,6 +124,32 @@ def test_a_schema_that_doubles_at_every_level_ends_with_a_bounded_number_of_fiel
         definitions[f"d{level}"] = an_object(left=inner, right={"anyOf": [inner, inner]})
     fields = return_fields(returning({"$ref": "#/$defs/d0", "$defs": definitions}))
     assert 2 < len(fields) <= 256
+
+
+def test_a_result_without_names_has_the_types_of_its_values() -> None:
+    number = by_path(an_object(x={"type": "number"}))["x"].types
+    text = by_path(an_object(x=TEXT))["x"].types
+    array = by_path(an_object(x={"type": "array"}))["x"].types
+    assert bare_types(returning({"type": "integer"})) == number
+    assert bare_types(returning({"anyOf": [{"type": "number"}, TEXT, {"type": "null"}]})) == number | text
+    assert bare_types(returning({"type": "array", "items": {"type": "array", "items": TEXT}})) == array | text
+
+
+def test_a_result_that_may_hold_names_or_is_not_known_may_be_anything() -> None:
+    for schema in (
+        None,
+        {},
+        {"type": "object"},
+        {"type": "array"},
+        {"type": "array", "items": an_object(city=TEXT)},
+        {"anyOf": [TEXT, {"type": "object"}]},
+        {"$ref": "#"},
+    ):
+        assert bare_types(returning(schema)) == ANY_TYPE
+
+
+def test_a_list_of_itself_ends() -> None:
+    assert bare_types(returning({"type": "array", "items": {"$ref": "#"}})) == ANY_TYPE
 
 
 def test_descriptions_are_cut_and_their_blanks_folded() -> None:

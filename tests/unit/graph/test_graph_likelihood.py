@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.graph.word_encoder import TEXT, WordEncoder, make_tool
+from tests.unit.graph.word_encoder import NUMBER, TEXT, WordEncoder, make_tool
 from toolflow.catalog.tool import Schema, Tool
 from toolflow.graph.graph import build_graph
 from toolflow.graph.link import Link
@@ -159,3 +159,22 @@ def test_the_field_that_goes_by_the_name_is_the_one_that_is_shown() -> None:
     gives: Schema = {"note": {"type": "string", "description": "seat code seat code"}, "seat_code": TEXT}
     links = flows(make_tool("find_seat", None, gives), make_tool("take_seat", {"seat_code": TEXT}))
     assert links["find_seat", "take_seat"].from_field == "seat_code"
+
+
+def test_a_bare_result_feeds_only_parameters_of_its_type() -> None:
+    moment: Schema = {"type": "number", "description": "The moment of arrival."}
+    moments: Schema = {"type": "array", "items": moment}
+    one, many = (
+        Tool(name, "Tells time.", {"type": "object", "properties": {}}, returns)
+        for name, returns in (("read_clock", moment), ("read_clocks", moments))
+    )
+    links = flows(
+        one,
+        many,
+        make_tool("name_arrival", {"arrival_moment": TEXT}),
+        make_tool("plan_arrival", {"arrival_moment": TEXT, "moment": NUMBER}),
+    )
+    for name in ("read_clock", "read_clocks"):
+        assert (name, "name_arrival") not in links
+        assert links[name, "plan_arrival"].to_field == "moment"
+    assert ("name_arrival", "plan_arrival") in links

@@ -19,7 +19,7 @@ from toolflow.catalog.tool import Tool
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.linking.closest_texts import NO_FIELDS, ClosestTexts
 from toolflow.graph.linking.field_table import Floats, Ints
-from toolflow.graph.linking.fields import ANY_TYPE, Field
+from toolflow.graph.linking.fields import ANY_TYPE, Field, bare_types
 from toolflow.graph.linking.joining import Closeness
 from toolflow.graph.linking.naming import own_names, subjects
 from toolflow.graph.linking.telling import changes, content, deeds_of, gives_nothing, result_text, variants
@@ -68,6 +68,8 @@ class Evidence:
         known: 1 where a producer takes a parameter of that name itself, shape (producers, parameters).
         idle: Where a producer is known to give nothing, shape (producers,).
         untold: Where no field tells what a producer gives, shape (producers,).
+        barred: Where nothing in a producer's result can be a parameter, by its type, shape (producers,
+            parameters).
         plain: Where a parameter is boilerplate, shape (parameters,).
         local: Where a parameter's values belong to one service, shape (parameters,).
         given_local: Where a return's do, shape (returns,).
@@ -88,6 +90,8 @@ class Evidence:
         self._taken = [own_names(field)[0] for field in parameters.fields]
         self._about = [subjects(tool.name)[:_SUBJECTS] for tool in tools]
         self._credential = np.array([is_credential(name) for name in self._taken], dtype=np.bool_)
+        self._types = _types(parameters.fields)
+        self._bare = np.array([bare_types(tool) for tool in tools], dtype=np.uint8)
         self._required = np.array([field.required for field in parameters.fields], dtype=np.float32)
         self._vectors = encode_texts(encoder, _texts(parameters.fields, self._taken))
         self._given_names = [own_names(field)[0] for field in returns.fields]
@@ -118,6 +122,8 @@ class Evidence:
         self._first = low
         returns = Side(self._returns.fields[low:high], self._returns.tool[low:high] - producers.start)
         names = self._given_names[low:high]
+        mine = slice(producers.start, producers.stop)
+        self.barred: NDArray[np.bool_] = (self._bare[mine, None] & self._types[None, :]) == 0
         self.known: Floats = self._takes()
         self.given, self.alike, self.closest = self._likest(returns, names)
         self.named: Floats = self._same_name(returns, names)
@@ -171,14 +177,14 @@ class Evidence:
             return given, alike, closest
         vectors = self._given_vectors[self._first : self._first + len(names)]
         plain = np.array([_BOILERPLATE if name in BOILERPLATE else 1.0 for name in names], dtype=np.float32)
-        types, taken_types = _types(returns.fields), _types(self._parameters.fields)
+        types = _types(returns.fields)
         starts = np.searchsorted(returns.tool, np.arange(len(self._producers) + 1))
         for tool in np.unique(returns.tool).tolist():
             mine = slice(starts[tool], starts[tool + 1])
             cosines = vectors[mine] @ self._vectors.T
             closest[tool] = self._closest.of(cosines)
             cosines *= np.where(self.plain[None, :], np.float32(_BOILERPLATE), plain[mine, None])
-            cosines[(types[mine, None] & taken_types[None, :]) == 0] = -1
+            cosines[(types[mine, None] & self._types[None, :]) == 0] = -1
             likest = cosines.argmax(axis=0)
             best = np.take_along_axis(cosines, likest[None, :], axis=0)[0]
             possible = best > LEAST_COSINE

@@ -91,6 +91,27 @@ def return_fields(tool: Tool) -> tuple[Field, ...]:
     return () if tool.returns is None else _flatten(tool.returns)
 
 
+def bare_types(tool: Tool) -> int:
+    """The type bits of a result without names: of a bare value, and of the elements if it is a list.
+
+    Any type where the result is not known or may hold named values.
+    """
+    return ANY_TYPE if tool.returns is None else _bare_types(tool.returns, tool.returns, _DEEPEST)
+
+
+def _bare_types(schema: Schema, root: Schema, depth: int) -> int:
+    types = 0
+    for variant in _variants(schema, root, frozenset())[0]:
+        of_variant = _type_bits(variant)
+        if of_variant & _TYPE_BITS["array"]:
+            inner = variant.get("items")
+            of_variant |= (
+                _bare_types(inner, root, depth - 1) if isinstance(inner, dict) and depth else ANY_TYPE
+            )
+        types |= of_variant
+    return ANY_TYPE if not types or types & _TYPE_BITS["object"] else types
+
+
 def type_name(types: int) -> str | None:
     """The one JSON type that type bits stand for; None for several or none."""
     return _TYPE_NAMES.get(types)

@@ -53,7 +53,7 @@ class Likelihoods:
     Attributes:
         weight: In [0, 1], four digits after the point; 0 where no link is possible.
         given: The producer's field, -1 for its whole result.
-        taken: The consumer's parameter, -1 where it has none.
+        taken: The consumer's parameter, -1 where it has none that could be given.
     """
 
     weight: Floats
@@ -148,13 +148,14 @@ def score_pairs(
         matched: Which pairs have fields that surely match, shape (producers, tools).
 
     Returns:
-        Scores and indices of parameters, -1 where the consumer has none; both of shape (producers, tools).
+        Scores and indices of parameters, -1 where the consumer has none that the producer can give; both of
+        shape (producers, tools).
     """
     of_parameter = np.zeros((len(matched), len(parameters.fields)), dtype=np.float32)
     for name, matrix in evidence.of_parameters():
         if weights.get(name):
             of_parameter += np.float32(weights[name]) * matrix
-    best, column, consumers = best_parameters(of_parameter, parameters.tool)
+    best, column, consumers = best_parameters(of_parameter, parameters.tool, evidence.barred)
     taken = np.full(matched.shape, -1, dtype=np.int32)
     taken[:, consumers] = column
     score = np.where(matched, np.float32(_MATCHED), np.float32(0))
@@ -165,17 +166,21 @@ def score_pairs(
     return score, taken
 
 
-def best_parameters(values: Floats, tool: Ints) -> tuple[Floats, Ints, Ints]:
+def best_parameters(values: Floats, tool: Ints, barred: NDArray[np.bool_]) -> tuple[Floats, Ints, Ints]:
     """The largest value of each row among the columns of each tool, its column, and those tools.
 
-    Values that differ by rounding alone count as equal; of equals the first is taken.
+    Values that differ by rounding alone count as equal; of equals the first is taken. Where all are barred,
+    the value is 0 and the column -1.
     """
+    values = np.where(barred, -np.inf, values)
     start = np.flatnonzero(np.diff(tool, prepend=-1))
     segment = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(tool))))
     best = np.maximum.reduceat(values, start, axis=1)
     columns = np.arange(values.shape[1], dtype=np.int32)
     at_best = np.where(values >= best[:, segment] - _NOISE, columns, values.shape[1])
-    return best, np.minimum.reduceat(at_best, start, axis=1).astype(np.int32), tool[start]
+    column = np.minimum.reduceat(at_best, start, axis=1).astype(np.int32)
+    none = np.isneginf(best)
+    return np.where(none, np.float32(0), best), np.where(none, np.int32(-1), column), tool[start]
 
 
 def uncrowd(score: NDArray[np.floating], possible: NDArray[np.bool_]) -> None:

@@ -88,7 +88,7 @@ def lean_on_neighbours(
         for near, share in zip(neighbours.tool.T, neighbours.share.T, strict=True):
             part = _LEAN * share
             apart = score[near[rows]] - own
-            apart[np.arange(len(mine)), near[rows]] = 0
+            apart[~possible[near[rows]]] = 0
             moved += part[rows, None] * apart
             apart = np.take(own, near, axis=1) - own
             apart[~np.take(may, near, axis=1)] = 0
