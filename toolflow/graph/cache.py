@@ -1,9 +1,9 @@
 """What a graph is made of is kept, so that it is made once: embeddings by text, graphs by content.
 
 Below the cache folder lie ``graphs/<key>.graph``, graph files whose key is the hash of the catalogue, the
-encoder, the threshold and the code that finds links, and ``embeddings/<encoder>/<hash>.npy``, arrays of records: 16 bytes of hash of a
-text, and its vector. A file that is damaged is left out and made anew; a folder that cannot be written costs
-time, not the graph.
+encoder, the threshold and the code that finds links, and ``embeddings/<encoder>/<hash>.npy``, arrays of
+records: 16 bytes of hash of a text, and its vector. A file that is damaged is left out and made anew; a
+folder that cannot be written costs time, not the graph.
 """
 
 from __future__ import annotations

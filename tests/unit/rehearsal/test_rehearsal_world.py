@@ -9,6 +9,8 @@ from toolflow.agents.formats import result_format
 from toolflow.agents.prompts import shipped_prompts
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
+from toolflow.llm.providers.rehearsal.tidy import tidy
+from toolflow.llm.providers.rehearsal.world import World
 
 
 @pytest.fixture
@@ -106,3 +108,88 @@ def test_a_tool_that_does_not_tell_what_it_returns(ask: Any) -> None:
     assert result["from"] == "Rome"
     assert result["status"]
     assert any(name.endswith("_id") for name in result)
+
+
+def test_passengers_are_counted_and_pay_a_fare_each(service: Any) -> None:
+    found = service(
+        "search_flights", origin_city="Rome", destination_city="Oslo", departure_date="2026-06-01"
+    )
+    flight = found["flights"][0]
+    passengers = [{"full_name": name, "date_of_birth": "1990-01-01"} for name in ("Ada Moss", "Ben Moss")]
+    booked = service(
+        "book_flight", flight_id=flight["flight_id"], passengers=passengers, email="ada.moss@example.com"
+    )
+    assert booked["passenger_count"] == 2
+    assert booked["amount"] == pytest.approx(2 * flight["price"])
+    again = service("get_flight_booking", booking_reference=booked["booking_reference"])
+    assert again["amount"] == booked["amount"]
+
+
+def test_an_order_costs_what_its_items_cost(service: Any) -> None:
+    products = service("search_products", keywords="desk lamp")["products"]
+    wanted = [{"product_id": one["product_id"], "quantity": place} for place, one in enumerate(products, 2)]
+    due = sum(one["price"] * place for place, one in enumerate(products, 2))
+    order = service("place_order", order_items=wanted, address="1 Mill Lane")
+    assert order["amount"] == pytest.approx(due)
+    other = service("get_order", order_id="OR310448")
+    assert other["amount"] == pytest.approx(
+        sum(item["price"] * item["quantity"] for item in other["order_items"])
+    )
+    second = service("get_order", order_id=order["order_id"])
+    assert second["amount"] == order["amount"]
+
+
+def test_one_gets_back_what_was_paid(service: Any) -> None:
+    order = service("get_order", order_id="OR310448")
+    item = order["order_items"][0]
+    returned = service(
+        "request_return",
+        order_id="OR310448",
+        product_id=item["product_id"],
+        return_reason="does_not_fit",
+        quantity=1,
+    )
+    assert returned["refund_amount"] == pytest.approx(item["price"])
+    tickets = service("book_movie_tickets", showtime_id="ST43260", ticket_count=5, email="a.b@example.com")
+    cancelled = service("cancel_ticket_order", ticket_order_id=tickets["ticket_order_id"])
+    assert cancelled["refund_amount"] == tickets["amount"]
+
+
+def test_a_transfer_leaves_the_rest_of_the_balance(service: Any) -> None:
+    account = max(service("list_accounts")["accounts"], key=lambda one: one["balance"])
+    sent = service("send_transfer", account_id=account["account_id"], payee_id="PY837", amount=100)
+    assert sent["remaining_balance"] == pytest.approx(account["balance"] - 100)
+    sent = service("send_transfer", account_id=account["account_id"], payee_id="PY121", amount=50)
+    assert sent["remaining_balance"] == pytest.approx(account["balance"] - 150)
+
+
+def test_what_moved_on_an_account_is_summed_by_direction(service: Any) -> None:
+    listed = service("list_transactions", account_id="AC4200", start_date="2026-05-01")
+    for way in ("in", "out"):
+        moved = [one["amount"] for one in listed["transactions"] if one["direction"] == way]
+        assert listed[f"money_{way}"] == pytest.approx(sum(moved))
+
+
+def test_a_journey_begins_and_ends_at_airports_of_its_cities(service: Any) -> None:
+    found = service(
+        "search_flights", origin_city="Toronto", destination_city="Helsinki", departure_date="2026-06-01"
+    )
+    details = service("get_flight_details", flight_id=found["flights"][0]["flight_id"])
+    assert details["departure"]["airport_code"] == "YYZ"
+    assert details["arrival"]["airport_code"] == "HEL"
+
+
+def test_who_has_an_address_bears_its_name(service: Any) -> None:
+    sent = service("send_email", email="elena.hughes@example.com", subject="Hello", body_text="How are you?")
+    assert service("get_email", message_id=sent["message_id"])["full_name"] == "Elena Hughes"
+
+
+def test_it_is_cold_when_it_snows() -> None:
+    world = World([], "get_weather", {})
+    weather = {"weather_condition": "snow", "temperature_c": 29.0, "feels_like_c": 5.0}
+    tidy(weather, world)
+    assert weather["temperature_c"] <= 2
+    assert abs(weather["feels_like_c"] - weather["temperature_c"]) <= 6
+    warm = {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}
+    tidy(warm, world)
+    assert warm == {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}

@@ -43,7 +43,9 @@ _NONE_FOUND: Final = (
 _LABELLED: Final = ("{label}: {told}.", "Here's {label}: {told}.", "For {label}, {told}.")
 _IN_PLACE: Final = ("In {label}, {told}.", "For {label}: {told}.")
 _BARE: Final = ("{told}.", "{told}.", "Here's what I have: {told}.", "I checked: {told}.")
+_UNSAYING: Final = frozenset(("", "results", "data", "items", "list"))
 _LISTING: Final = frozenset(("list", "search", "find", "browse", "query", "discover"))
+_JOINTS: Final = (" with", " by", " to", " for", " from", " of", " in")
 _MOST_ENTRIES: Final = 3
 _MOST_DETAILS: Final = 4
 
@@ -94,7 +96,9 @@ def _inside(name: str, entries: Sequence[Mapping[str, Any]], call: Called, resul
     told = [_entry(entry, name, call, currency_of(result, call)) for entry in entries[:2]]
     more = len(entries) - len(told)
     rest = f", and {_number(more)} more" if more else ""
-    return f"The {spoken_name(name)}: {_joined(told) if not more else '; '.join(told)}{rest}."
+    named = spoken_name(name)
+    what = capitalised(named) if named.endswith(_JOINTS) else f"The {named}"
+    return f"{what}: {_joined(told) if not more else '; '.join(told)}{rest}."
 
 
 def _things(tool: str) -> str:
@@ -109,12 +113,9 @@ def _list(
     result: Mapping[str, Any],
     draw: random.Random,
 ) -> str:
-    words = split_name(name)
-    things = (
-        " ".join(words)
-        if words and words[-1] not in {"results", "data", "items", "list"}
-        else _things(call.tool)
-    )
+    things = " ".join(split_name(name))
+    if things in _UNSAYING:
+        things = _things(call.tool)
     if not is_plural(things.split()[-1]):
         things = plural(things)
     if not entries:

@@ -26,6 +26,13 @@ _BARE: Final = frozenset(
     ("price", "headline", "name", "title", "id", "type", "code", "number", "category", "text")
 )
 
+# What both ends of a journey have, and by what its holder is called.
+_ENDS: Final = frozenset(("airport", "city"))
+_ENDS_OF: Final = {
+    "_from": frozenset(("departure", "origin", "from")),
+    "_to": frozenset(("arrival", "destination", "to")),
+}
+
 LISTS: Final = frozenset(_KINDS.lists.split())
 """Kinds that are drawn from the list of the same name."""
 
@@ -42,7 +49,8 @@ def kind_of(name: str, holder: str = "") -> str:
     if own in _BARE and holder:
         belongs = " ".join(singular(word) for word in split_name(holder))
         own = f"{belongs} {own}"
-    for kind, pattern in _COMPILED:
-        if pattern.search(own):
-            return kind
-    return "text"
+    kind = next((kind for kind, pattern in _COMPILED if pattern.search(own)), "text")
+    if kind in _ENDS and holder:
+        end = next((end for end, words in _ENDS_OF.items() if not words.isdisjoint(split_name(holder))), "")
+        return f"{kind}{end}"
+    return kind

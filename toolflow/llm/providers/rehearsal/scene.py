@@ -94,6 +94,9 @@ class Scene:
             self.wanted = str(value)
             if value in words("last"):
                 self._person = (self.draw.choice(words("female")), str(value))
+        elif kind == "email" and "." in text.partition("@")[0]:
+            first, _, last = text.partition("@")[0].partition(".")
+            self._person = (first.title(), last.title())
         elif kind == "person" and " " in text:
             first, _, last = str(value).partition(" ")
             self._person = (first, last)

@@ -1,13 +1,13 @@
-"""Makes the fields of a result agree: ends after beginnings, counts that count, totals that add up."""
+"""Makes the fields of a result agree: ends after beginnings, counts that count, amounts that add up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from toolflow.llm.providers.rehearsal.kinds import kind_of
-from toolflow.llm.providers.rehearsal.site import MISSING
+from toolflow.llm.providers.rehearsal.sums import UNIT_PRICES, add_up, is_number
 from toolflow.llm.providers.rehearsal.words import singular, split_name
 from toolflow.llm.providers.rehearsal.world import World
 
@@ -22,17 +22,6 @@ _PAIRS: Final = (
     ("min", "max"),
     ("begin", "end"),
 )
-_UNIT_PRICES: Final = ("price", "price_per_night", "fare", "unit_price", "price_per_ticket", "rate")
-_TOTALS: Final = ("amount", "total", "total_price", "total_amount", "total_cost")
-_COUNTS: Final = (
-    "ticket_count",
-    "quantity",
-    "passenger_count",
-    "number_of_tickets",
-    "travelers",
-    "passengers",
-    "num_tickets",
-)
 _LIMITS: Final = (
     "max_results",
     "limit",
@@ -44,6 +33,12 @@ _LIMITS: Final = (
     "page_size",
     "num_results",
 )
+
+
+_FREEZING: Final = frozenset(("snow", "snowy", "sleet", "ice", "icy", "blizzard"))
+_FAHRENHEIT: Final = frozenset(("f", "fahrenheit"))
+_MELTS: Final = 2
+_SPREAD: Final = 6
 
 
 def tidy(value: Any, world: World, minutes: int = 90) -> None:
@@ -60,17 +55,16 @@ def tidy(value: Any, world: World, minutes: int = 90) -> None:
         return
     if not isinstance(value, dict):
         return
-    for name, inner in value.items():
+    for inner in value.values():
         if isinstance(inner, list):
             _cut(inner, world.arguments)
             _keep_in_range(inner, world.arguments)
             _sort(inner)
         tidy(inner, world, _minutes(value, minutes))
-        del name
+    _weather(value)
     _order(value, _minutes(value, minutes))
-    _count(value)
-    _total(value, world)
-    _convert(value, world)
+    _count(value, world)
+    add_up(value, world)
 
 
 def _minutes(value: Mapping[str, Any], otherwise: int) -> int:
@@ -100,7 +94,7 @@ def _keep_in_range(entries: list[Any], arguments: Mapping[str, Any]) -> None:
     for place, entry in enumerate(entries):
         if most is None or not isinstance(entry, dict):
             continue
-        for name in _UNIT_PRICES:
+        for name in UNIT_PRICES:
             if isinstance(entry.get(name), (int, float)) and entry[name] > most:
                 entry[name] = round(most * (0.95 - 0.11 * (place % 5)), 0)
 
@@ -144,10 +138,25 @@ def _put_in_order(value: dict[str, Any], begin: str, end: str, minutes: int) -> 
         value[begin], value[end] = high, low
 
 
-def _count(value: dict[str, Any]) -> None:
-    lists = {name: one for name, one in value.items() if isinstance(one, list)}
+def _weather(value: dict[str, Any]) -> None:
+    """It does not snow at 20 degrees, and feels about as warm as it is."""
+    told = {name: split_name(name) for name, one in value.items() if is_number(one)}
+    degrees = [name for name in told if kind_of(name) == "temperature" and told[name][-1] not in _FAHRENHEIT]
+    air = next((name for name in degrees if "feels" not in told[name]), None)
+    if air is None:
+        return
+    sky = next((one for name, one in value.items() if kind_of(name) == "condition"), "")
+    for name in degrees:
+        if not _FREEZING.isdisjoint(str(sky).lower().split()) and value[name] > _MELTS:
+            value[name] = value[name] % _SPREAD - _SPREAD / 2
+        if "feels" in told[name] and abs(value[name] - value[air]) > _SPREAD:
+            value[name] = value[air] - abs(value[name]) % _SPREAD
+
+
+def _count(value: dict[str, Any], world: World) -> None:
+    lists = {name: one for name, one in {**world.arguments, **value}.items() if isinstance(one, list)}
     for name, told in value.items():
-        if isinstance(told, bool) or not isinstance(told, int):
+        if isinstance(told, bool) or not isinstance(told, int) or name in world.arguments:
             continue
         words = split_name(name)
         if words == ("total", "results") or words in {("total",), ("count",), ("total", "count")}:
@@ -159,50 +168,3 @@ def _count(value: dict[str, Any]) -> None:
                     value[name] = len(entries)
     if lists and value.get("has_more") is True:
         value["has_more"] = False
-
-
-def _total(value: dict[str, Any], world: World) -> None:
-    total = next((name for name in _TOTALS if isinstance(value.get(name), (int, float))), None)
-    if total is None or total in world.arguments:
-        return
-    price = next(
-        (
-            one
-            for name in _UNIT_PRICES
-            for one in (value.get(name, MISSING), world.about(name))
-            if isinstance(one, (int, float)) and not isinstance(one, bool)
-        ),
-        None,
-    )
-    if price is None:
-        return
-    units = _units(value, world)
-    amount = round(price * units, 2)
-    value[total] = int(amount) if isinstance(value[total], int) and float(amount).is_integer() else amount
-
-
-def _convert(value: dict[str, Any], world: World) -> None:
-    """What an amount is in another currency follows from the rate."""
-    rate, amount = value.get("exchange_rate", value.get("rate")), world.arguments.get("amount")
-    for name in ("converted_amount", "converted", "result"):
-        if (
-            isinstance(value.get(name), (int, float))
-            and isinstance(rate, float)
-            and isinstance(amount, (int, float))
-        ):
-            value[name] = round(amount * rate, 2)
-
-
-def _units(value: Mapping[str, Any], world: World) -> int:
-    for name in _COUNTS:
-        told = world.arguments.get(name, value.get(name))
-        if isinstance(told, int) and not isinstance(told, bool) and told > 0:
-            return told
-        if isinstance(told, list) and told:
-            return len(told)
-    first = world.arguments.get("check_in_date", value.get("check_in_date", world.about("check_in_date")))
-    last = world.arguments.get("check_out_date", value.get("check_out_date", world.about("check_out_date")))
-    try:
-        return max((date.fromisoformat(last) - date.fromisoformat(first)).days, 1)
-    except (TypeError, ValueError):
-        return 1

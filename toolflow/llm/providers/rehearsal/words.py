@@ -100,6 +100,8 @@ def singular(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
+    if word in _OF_U:
+        return word[:-1]
     if word.endswith("s") and not word.endswith(("ss", "us", "is", "news", "series")) and len(word) > 3:
         return word[:-1]
     return word
@@ -116,6 +118,7 @@ def plural(word: str) -> str:
     return word + "s"
 
 
+_OF_U = frozenset(("menus", "gurus"))
 _UNCOUNTED = frozenset(
     "weather news music information traffic money history advice data media quality status contact-info "
     "progress balance availability".split()

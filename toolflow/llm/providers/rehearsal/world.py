@@ -104,6 +104,10 @@ class World:
         """A field of what the call is about, or MISSING."""
         return self._focus.get(name, MISSING)
 
+    def thing(self, identifier: str) -> Mapping[str, Any]:
+        """What is known of the thing of an id."""
+        return self._entities.get(identifier, {})
+
     def _made(self, name: str) -> Any:
         """For a list of things of which one was made before: that one leads the list."""
         for id_field, made in self._created.items():
@@ -138,7 +142,7 @@ class World:
         for depth, found in _objects(result):
             for name in _SHARED & found.keys():
                 self._shared.setdefault(name, found[name])
-            key = _own_id(found)
+            key = own_id(found)
             if key is not None:
                 self._learn(found, key, given, root if depth else {}, writes=is_write(tool) and depth == 0)
         if is_write(tool):
@@ -199,7 +203,7 @@ def is_id(name: str) -> bool:
     )
 
 
-def _own_id(found: Mapping[str, Any]) -> str | None:
+def own_id(found: Mapping[str, Any]) -> str | None:
     """The field that identifies an object itself: its first one that is an id."""
     return next(
         (name for name, value in found.items() if is_id(name) and isinstance(value, (str, int))), None
