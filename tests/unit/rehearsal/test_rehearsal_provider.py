@@ -66,6 +66,40 @@ def test_it_asks_for_what_is_missing_and_calls_when_it_is_told() -> None:
     assert call.decoded() == {"city": "Lisbon", "date": "2026-03-14"}
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I don't know that one, sorry.",
+        "No idea, to be honest. I'll leave that up to you.",
+        "Water the plants and renew the passport.",
+    ],
+)
+def test_who_does_not_know_has_told_nothing(reply: str) -> None:
+    told = [Message("user", "Please open the note."), Message("assistant", "What's the note ID?")]
+    takes = {"type": "object", "properties": {"note_id": {"type": "string"}}, "required": ["note_id"]}
+    note = Tool("get_note", "Opens a note.", takes)
+    known = conversation(*told, Message("user", "NT3036"))
+    (call,) = send(Request(CallKey(0, "a", 1), "m", known, (note,))).message.tool_calls
+    assert call.decoded() == {"note_id": "NT3036"}
+    unknown = conversation(*told, Message("user", reply))
+    message = send(Request(CallKey(0, "a", 1), "m", unknown, (note,))).message
+    assert not message.tool_calls
+    assert message.content.endswith("?")
+
+
+def test_good_news_and_quoted_words_ask_for_nothing() -> None:
+    make = Tool(
+        "create_note",
+        "Creates a note.",
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    )
+    check = "I'd like to check the weather in Lisbon on March 14, 2026"
+    for text in (f"Okay, that's good news. {check}.", f'{check}. A friend said "please start the note".'):
+        request = Request(CallKey(0, "a", 0), "m", conversation(Message("user", text)), (make, WEATHER))
+        message = send(request).message
+        assert [call.name for call in message.tool_calls] == ["get_weather"]
+
+
 def test_it_answers_in_words_from_the_result() -> None:
     call = ToolCall("call_1", "get_weather", '{"city":"Lisbon","date":"2026-03-14"}')
     messages = conversation(

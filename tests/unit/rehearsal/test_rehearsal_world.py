@@ -68,6 +68,14 @@ def test_reads_see_writes(service: Any) -> None:
     assert service("get_note", note_id=booked["note_id"])["body_text"] == "Only bread"
 
 
+def test_what_was_made_is_found_by_its_words_and_by_no_others(service: Any) -> None:
+    made = service("create_contact", full_name="Andre Tanaka")
+    others = service("search_contacts", keywords="Weber")["contacts"]
+    assert made["contact_id"] not in [one["contact_id"] for one in others]
+    found = service("search_contacts", keywords="tanaka")["contacts"]
+    assert found[0]["contact_id"] == made["contact_id"]
+
+
 def test_what_was_cancelled_stays_cancelled(service: Any) -> None:
     order = service("get_order", order_id="OR310448")
     assert order["order_status"] != "cancelled"
@@ -186,10 +194,10 @@ def test_who_has_an_address_bears_its_name(service: Any) -> None:
 
 def test_it_is_cold_when_it_snows() -> None:
     world = World([], "get_weather", {})
-    weather = {"weather_condition": "snow", "temperature_c": 29.0, "feels_like_c": 5.0}
+    weather: dict[str, Any] = {"weather_condition": "snow", "temperature_c": 29.0, "feels_like_c": 5.0}
     tidy(weather, world)
     assert weather["temperature_c"] <= 2
     assert abs(weather["feels_like_c"] - weather["temperature_c"]) <= 6
-    warm = {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}
+    warm: dict[str, Any] = {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}
     tidy(warm, world)
     assert warm == {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}

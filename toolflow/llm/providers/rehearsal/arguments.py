@@ -34,12 +34,16 @@ _LAST: Final = re.compile(r"\b(?:the|that) (?:last|final)\b", re.I)
 _POINTER: Final = (
     r"\b(?:first|second|third|fourth|last|final|cheapest|(?:least|lowest|best|top|highest)[- ]\w+)"
 )
+_WORDLESS: Final = frozenset(("id", "code", "uuid"))
 _NUMBERED: Final = frozenset(("id", "number", "reference", "code"))
 _BARE: Final = re.compile(
     r"^(?:(?:sure|okay|ok|yes|oh|right|of course|no problem)[,.!:]*\s+)*(?:(?:it's|it is|that's|that "
     r"would be|let's say|make it|i'd say|"
     r"let's go with|let's do|go with)\s+)?(.+?)(?:,? please)?[.!]?(?:\s+thanks?[.!]?)?$",
     re.I | re.S,
+)
+_UNKNOWN: Final = re.compile(
+    r"\b(?:don't know|do not know|no idea|not sure|up to you|anything reasonable)\b", re.I
 )
 _THERE: Final = re.compile(r"\bthere\b", re.I)
 _ONE: Final = frozenset(("quantity", "people", "small"))
@@ -108,9 +112,10 @@ def _said(slot: Slot, part: Part, conversation: Conversation) -> Any:
 def _bare_answer(reply: str, slot: Slot) -> Any:
     """An answer that is the value and hardly a word more."""
     found = _BARE.match(reply.strip())
-    if found is None or len(found.group(1)) > 120:
+    if found is None or len(found.group(1)) > 120 or _UNKNOWN.search(reply):
         return MISSING
-    return unsay(found.group(1), slot)
+    value = unsay(found.group(1), slot)
+    return MISSING if slot.kind in _WORDLESS and " " in str(value) else value
 
 
 def _learned(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) -> Any:

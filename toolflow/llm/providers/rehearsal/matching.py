@@ -35,6 +35,7 @@ _PART: Final = re.compile(
 _SEQUENCE: Final = re.compile(
     r"\b(?:then|after that|once you have|once that's|afterwards|with that|when that's done)\b", re.I
 )
+_QUOTED: Final = re.compile(r'"[^"]*"')
 _LEAST_SCORE: Final = 0.34
 _OPENER_WITHIN: Final = 48
 _SHORT: Final = 7
@@ -186,13 +187,14 @@ def split_request(text: str) -> list[str]:
 def parts_of(text: str, offers: Sequence[Offer]) -> list[Part]:
     """The things asked in a request, each with the tool that serves it; facts go to the part before them."""
     parts: list[Part] = []
-    pieces = _pieces(text)
-    opened = any(_opens(piece) for piece, _ in pieces)
-    for piece, joint in pieces:
+    # What is quoted asks for nothing, as it is for somebody else: "please start without me".
+    pieces = [(piece, _QUOTED.sub(" ", piece), joint) for piece, joint in _pieces(text)]
+    opened = any(_opens(own) for _, own, _ in pieces)
+    for piece, own, joint in pieces:
         # What stands before the first opener, such as "Great, thanks.", is no request where there is one.
-        asks = _opens(piece) or bool(joint) or not parts
-        before = opened and not _opens(piece) and len(piece.split()) < _SHORT
-        offer = best_offer(piece, offers, _SURE if before else _LEAST_SCORE) if asks else None
+        asks = _opens(own) or bool(joint) or not parts
+        before = opened and not _opens(own) and len(piece.split()) < _SHORT
+        offer = best_offer(own, offers, _SURE if before else _LEAST_SCORE) if asks else None
         if offer is not None:
             parts.append(Part(piece, offer.name, bool(parts) and bool(_SEQUENCE.search(joint + piece))))
         elif parts:

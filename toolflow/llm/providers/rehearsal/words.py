@@ -81,7 +81,7 @@ def _plain_stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
-_FAMILY_OF: dict[str, str] = {}
+_FAMILY_OF: dict[str, str] = {"news": "news"}  # they are not several "new"
 for _family in _FAMILIES:
     _members = _family.split()
     for _member in _members:

@@ -117,7 +117,13 @@ class World:
         return MISSING
 
     def _passes(self, entity: Mapping[str, Any]) -> bool:
-        return all(entity.get(name, value) == value for name, value in self.arguments.items())
+        texts = " ".join(str(value) for value in entity.values()).lower()
+        return all(
+            any(word in texts for word in str(value).lower().split())
+            if kind_of(name) == "keyword"
+            else entity.get(name, value) == value
+            for name, value in self.arguments.items()
+        )
 
     def _outcome(self, name: str) -> Any:
         words = split_name(name)
