@@ -38,6 +38,55 @@ def test_a_full_disk_is_told(arguments: str) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    done = shell(f"toolflow synth -n 2 -o {folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_devices_are_written_to_and_stay_devices(run: Path, tmp_path: Path) -> None:
+    lines = (run / "dialogues.jsonl").read_bytes().count(b"\n")
+    for name in ("/dev/stdout", "-"):
+        piped = shell(f"toolflow export {run} -o {name} | cat")
+        assert [*json.loads(piped.stdout.splitlines()[0])] == ["messages", "tools"]
+        assert piped.stdout.count(b"\n") == lines
+        assert b"2 dialogues written to" in piped.stderr
+    assert b"rror" not in shell(f"toolflow export {run} -o - | head -c 1").stderr
+    appended = tmp_path / "appended"
+    shell(f"for i in 1 2; do toolflow export {run} -o /dev/stdout >> {appended}; done")
+    assert appended.read_bytes().count(b'"messages"') == 2 * lines
+    if FULL.exists():
+        full = shell(f"toolflow export {run} -o {FULL}")
+        assert full.returncode != 0
+        assert b"No space left on device" in full.stderr
+        assert FULL.is_char_device()
+
+
+def test_the_data_set_of_a_run_is_not_written_over(run: Path) -> None:
+    before = (run / "dialogues.jsonl").read_bytes()
+    done = shell(f"toolflow export {run} -o {run}/dialogues.jsonl")
+    assert done.returncode == 2
+    assert b"is the run's own data set" in done.stderr
+    assert (run / "dialogues.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ('synth -n 2 -o ""', "what follows -o"),
+        ("synth -n 2 --output=", "--output"),
+        ('tools list ""', "what follows list"),
+    ],
+)
+def test_an_empty_argument_is_no_folder(arguments: str, place: str, tmp_path: Path) -> None:
+    done = shell(f"cd {tmp_path} && toolflow {arguments}")
+    assert done.returncode == 2
+    assert f"error: {place} is empty".encode() in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("arguments", ["tools list", "graph export"])
 def test_nobody_has_to_listen(arguments: str) -> None:
     done = shell(f"toolflow {arguments} >&-")

@@ -113,6 +113,11 @@ def find_sources(paths: Sequence[Path | str | Source]) -> Iterator[Source]:
         if isinstance(path, str) and path.lower().startswith(("http://", "https://")):
             yield _at_address(path)
             continue
+        if isinstance(path, str) and "://" in path:
+            raise CatalogueError(
+                f"{path.partition('://')[0]}:// addresses cannot be read",
+                hint="Give an http(s) address, or the path of a file.",
+            )
         file = Path(path)
         try:
             is_folder = file.is_dir()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from toolflow.catalog.catalogue import canonical_line
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError
+from toolflow.files import write_whole
 
 
 def write_canonical(tools: Iterable[Tool], path: Path | str) -> None:
@@ -27,30 +26,9 @@ def write_canonical(tools: Iterable[Tool], path: Path | str) -> None:
     if path.name.endswith(".gz"):
         data = gzip.compress(data, mtime=0)
     try:
-        _replace(path, data)
+        write_whole(path, [data])
     except OSError as error:
         raise CatalogueError(
             f"{path}: cannot be written: {error.strerror}",
             hint="Check that the folder exists and is writable.",
         ) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -73,6 +74,7 @@ def main() -> None:
     """Run a command; map errors to messages and exit codes."""
     _make_streams_safe()
     try:
+        _refuse_empty(sys.argv[1:])
         app()
     except ToolFlowError as error:
         _print_error(error)
@@ -90,6 +92,18 @@ def main() -> None:
         _drop_output()
         _print_error(known)
         sys.exit(USAGE if isinstance(known, UsageError) else FAILURE)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty path would mean the folder one is in: nobody who leaves a variable unset wants a run there.
+
+    Raises:
+        UsageError: An argument, or the value of an option, is empty.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument or (argument.startswith("--") and argument.find("=") == len(argument) - 1):
+            place = argument.rstrip("=") or (f"what follows {before}" if before else "the first argument")
+            raise UsageError(f"{place} is empty", hint="Is a variable of the shell unset?")
 
 
 def _worded(error: OSError) -> ToolFlowError | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from toolflow.cli.options.output import AsJson, check_output, print_json
+from toolflow.cli.options.output import AsJson, check_output, print_json, say_written
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.runs import RunFolder
 
@@ -21,12 +21,18 @@ class ExportFormat(StrEnum):
 
 EXAMPLES = examples(
     "toolflow export runs/paid --format openai -o train.jsonl",
+    "toolflow export runs/paid -o - | zstd > train.jsonl.zst",
 )
+
+_STDOUT = Path("/dev/stdout")
 
 
 def export(
     run: RunFolder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.", metavar="FILE")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="File to write, or - for standard output.", metavar="FILE"),
+    ],
     format_name: Annotated[
         ExportFormat, typer.Option("--format", "-f", help="openai: JSON lines with messages and tools.")
     ] = ExportFormat.openai,
@@ -38,9 +44,10 @@ def export(
     """
     from toolflow.export.openai import export as write
 
+    output = _STDOUT if str(output) == "-" else output
     check_output(output)
     count = write(run, format_name.value, output)
     if as_json:
         print_json({"format": format_name.value, "dialogues": count, "output": str(output)})
     else:
-        typer.echo(f"{count} dialogues written to {output}")
+        say_written(f"{count} dialogues written to {output}", output)

@@ -15,6 +15,7 @@ from toolflow.cli.options.output import AsJson, ShowAll, check_output, print_jso
 from toolflow.cli.options.panels import examples
 from toolflow.cli.options.spread import spread
 from toolflow.errors import UsageError
+from toolflow.files import write_whole
 
 _LINKS_SHOWN = 40
 
@@ -155,8 +156,7 @@ def export(
         sys.stdout.buffer.flush()
         return
     try:
-        with Path(output).open("wb") as file:
-            file.writelines(content)
+        write_whole(Path(output), content)
     except OSError as error:
         raise UsageError(
             f"{output}: cannot be written: {error.strerror or error}",

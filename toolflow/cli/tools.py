@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toolflow.cli.options.catalogues import LimitTools, Paths, SkipInvalid
-from toolflow.cli.options.output import AsJson, ShowAll, check_output, open_console, print_json
+from toolflow.cli.options.output import AsJson, ShowAll, check_output, open_console, print_json, say_written
 from toolflow.cli.options.panels import examples
 from toolflow.errors import UsageError
 from toolflow.exit_codes import USAGE
@@ -87,7 +87,7 @@ def import_(
     if as_json:
         print_json(_counts(report) | {"output": str(output), "content_hash": report.catalogue.content_hash})
         return
-    typer.echo(f"{_many(len(report.catalogue), 'tool')} written to {output}")
+    say_written(f"{_many(len(report.catalogue), 'tool')} written to {output}", output)
     _print_notes(report)
 
 

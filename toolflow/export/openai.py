@@ -47,6 +47,8 @@ def export(run: Path, format_name: str, output: Path) -> int:
             f"{run}: no dialogue of this run is accepted yet",
             hint="The toolflow synth command that began the run goes on with it.",
         )
+    if output.exists() and output.samefile(source):
+        raise UsageError(f"{output} is the run's own data set", hint="Give another file after -o.")
     scan = scan_accepted(source)
     wrong = scan.damaged[: len(scan.damaged) - scan.torn]
     if wrong:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from toolflow.catalog.catalogue import Catalogue
 from toolflow.catalog.tool import Tool
 from toolflow.errors import GraphError
+from toolflow.files import write_whole
 from toolflow.graph import linking
 from toolflow.graph.encoder import Encoder, encode_texts
 from toolflow.graph.graph import ToolGraph, build_graph
@@ -201,9 +202,7 @@ def _write_segment(folder: Path, segment: NDArray[Any]) -> Path:
     content = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / _content_name(content)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    write_whole(path, [content], unfinished=f".{os.getpid()}")
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from toolflow.errors import GraphError
+from toolflow.files import write_whole
 from toolflow.graph.plot import Join, Picture, label, lay_out
 from toolflow.text import one_line, printable
 
@@ -51,7 +52,7 @@ def write_page(picture: Picture, path: Path) -> None:
         GraphError: The file cannot be written.
     """
     try:
-        path.write_text(render(picture), encoding="utf-8", errors="replace")
+        write_whole(path, [render(picture).encode(errors="replace")])
     except OSError as error:
         raise GraphError(
             f"{path}: the picture cannot be written: {error.strerror or error}",

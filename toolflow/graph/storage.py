@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from toolflow.catalog.catalogue import Catalogue, canonical_line
 from toolflow.catalog.tool import Tool
 from toolflow.errors import CatalogueError, GraphError
+from toolflow.files import write_whole
 from toolflow.garbage import collection_paused
 from toolflow.graph.linking.link_table import KINDS, LinkTable
 
@@ -120,12 +121,9 @@ def write_graph(path: Path, content: bytes) -> None:
     Raises:
         GraphError: The file cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
+        write_whole(path, [content], unfinished=f".{os.getpid()}")
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         raise GraphError(
             f"{path}: the graph cannot be written: {error.strerror or error}",
             hint="Check that the folder exists and is writable.",

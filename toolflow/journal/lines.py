@@ -14,6 +14,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 import msgspec
 
 from toolflow.errors import RunDirectoryError
+from toolflow.files import write_whole
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -220,16 +221,11 @@ def replace_file(path: Path, content: Iterable[bytes]) -> None:
     Raises:
         RunDirectoryError: It cannot be written.
     """
-    beside = path.with_name(path.name + ".tmp")
     try:
-        with beside.open("wb") as file:
-            file.writelines(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, content)
+    except BrokenPipeError:
+        raise  # whoever read it has gone, which is no fault of the file
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise unusable(path, error) from error
 
 

@@ -37,6 +37,11 @@ def check_output(path: Path) -> None:
     raise UsageError(f"{path}: cannot be written: {reason}", hint="Give the path of a file after -o.")
 
 
+def say_written(text: str, path: Path) -> None:
+    """Say what was written: beside the output, where it went to standard output or another device."""
+    typer.echo(text, err=not path.is_file() or path.parent == Path("/dev"))
+
+
 def print_json(value: Any) -> None:
     """Print one line of JSON, in UTF-8 whatever the terminal's encoding."""
     import msgspec
