@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -35,5 +36,6 @@ def write_whole(path: Path, content: Iterable[bytes], *, unfinished: str = ".tmp
             os.fsync(file.fileno())
         beside.replace(target)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be no such folder
+            beside.unlink()
         raise

@@ -44,6 +44,14 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(error: BaseException, t
     assert names(tmp_path) == ["data"]
 
 
+def test_the_error_tells_of_the_file_and_not_of_what_stands_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        write_whole(tmp_path / "file" / "data", [b"new"])
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "gone" / "data", [b"new"])
+
+
 def test_a_link_stays_and_leads_to_the_new_file(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     path, target = tmp_path / "data", tmp_path / "disk" / "data"
