@@ -83,6 +83,15 @@ def test_what_was_cancelled_stays_cancelled(service: Any) -> None:
     assert service("get_order", order_id="OR310448")["order_status"] == "cancelled"
 
 
+def test_what_was_just_asked_for_is_not_over_yet(service: Any) -> None:
+    booked = service(
+        "book_appointment", doctor_id="DR8498", start_time="2026-03-16T08:00:00Z", visit_reason="a cough"
+    )
+    assert booked["appointment_status"] == "booked"
+    ride = service("request_ride", address="1 Mill Lane", ride_option_id="RO1", email="a.b@example.com")
+    assert ride["ride_status"] == "requested"
+
+
 def test_a_total_is_price_times_quantity(service: Any) -> None:
     shows = service("list_showtimes", movie_id="MV2290", city="Lyon", date="2026-04-02")
     show = shows["showtimes"][0]

@@ -36,7 +36,8 @@ _BOOLEAN_ODDS: Final = {
     "confirmed": 1.0,
 }
 _GOOD: Final = (
-    "confirmed", "scheduled", "active", "accepted", "processing", "received", "completed", "success", "sent",
+    "confirmed", "scheduled", "booked", "requested", "registered", "active", "accepted", "processing",
+    "received", "completed", "success", "sent",
 )  # fmt: skip
 _BAD: Final = frozenset(("failed", "error", "rejected", "declined", "invalid", "unknown"))
 
