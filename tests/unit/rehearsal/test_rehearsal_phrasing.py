@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toolflow.llm.providers.rehearsal.answer import answer_from
 from toolflow.llm.providers.rehearsal.arguments import fill
 from toolflow.llm.providers.rehearsal.composing import answer_with, open_goal
 from toolflow.llm.providers.rehearsal.conversation import AssistantSaid, Called, Conversation, UserSaid
@@ -20,6 +21,7 @@ from toolflow.llm.providers.rehearsal.site import MISSING
 from toolflow.llm.providers.rehearsal.sources import PlannedTool
 from toolflow.llm.providers.rehearsal.spoken import say, slot_for, slot_of, unsay
 from toolflow.llm.providers.rehearsal.styles import Style
+from toolflow.llm.providers.rehearsal.words import split_name
 
 DAYS = st.dates().filter(lambda day: 1900 < day.year < 2100).map(lambda day: day.isoformat())
 WORDS = st.text(alphabet="abcdefghijklmnopqrstuvwxyz ABCDEFG.,!?'-éü0123456789", min_size=1, max_size=40)
@@ -234,3 +236,38 @@ def test_an_object_is_told_field_by_field_in_a_request_for_several_calls() -> No
     request = word_request([call, call], [offer], random.Random(1))
     assert "{" not in request
     assert read_fact(request, slot) == guests
+
+
+def test_of_an_object_without_known_fields_nothing_is_said_or_asked() -> None:
+    loose = {"type": "object"}
+    policy = {
+        "type": "object",
+        "properties": {
+            "policy_name": {"type": "string"},
+            "access": loose,
+            "rules": {"type": "array", "items": loose},
+        },
+        "required": ["policy_name", "access", "rules"],
+    }
+    schema = {
+        "type": "object",
+        "properties": {"policy": policy, "extra": loose},
+        "required": ["policy", "extra"],
+    }
+    offer = offer_of("make_policy", "Makes a policy.", schema)
+    (slot, _) = offer.slots
+    facts = {"policy": {"policy_name": "Birch", "access": {}, "rules": [{}]}, "extra": {}}
+    told = answer_with(facts, Style(), random.Random(1), plain=True)
+    assert told == "The policy name is Birch."
+    assert read_fact(told, slot) == facts["policy"]
+    assert read_fact("Make a policy, please.", slot) is MISSING
+    conversation = Conversation(
+        (UserSaid("Make a policy."), AssistantSaid("Which one?"), UserSaid(told)), (offer,)
+    )
+    assert fill(offer, Part("Make a policy.", offer.name, follows=False), conversation, []) == (facts, [])
+
+
+@pytest.mark.parametrize("name", ["城市", "été", "—", "_", "2"])
+def test_any_name_has_words(name: str) -> None:
+    assert split_name(name)
+    assert answer_from([Called("list_things", {}, {name: [{name: "Oslo"}]})], random.Random(1))

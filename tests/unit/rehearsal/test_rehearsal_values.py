@@ -169,3 +169,12 @@ def test_text_for_patterns(seed: int) -> None:
 def test_a_pattern_that_is_not_understood_gives_nothing() -> None:
     assert from_pattern("(?=x)y", random.Random(0)) is None
     assert from_pattern("[unclosed", random.Random(0)) is None
+
+
+def test_the_fewest_of_an_object_that_requires_nothing_are_all() -> None:
+    place = {"type": "object", "properties": {"city": {"type": "string"}, "stars": {"type": "integer"}}}
+    some = place | {"required": ["stars"]}
+    schema = {"type": "object", "properties": {"place": place, "some": some}, "required": ["place", "some"]}
+    value = write_value(schema, Site(schema, scene(), fewest=True))
+    assert [*value["place"]] == ["city", "stars"]
+    assert [*value["some"]] == ["stars"]

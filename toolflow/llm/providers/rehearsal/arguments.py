@@ -70,7 +70,7 @@ def fill(
             value = _learned(slot, offer, part.text, [*conversation.earlier, *done])
         if value is MISSING and required:
             default = resolve(as_schema(properties.get(slot.name)), offer.schema).get("default")
-            value = MISSING if default is None else default
+            value = slot.unsaid if default is None else default
         if not required and _is_anothers(value, arguments, slot, part.text):
             continue
         if value is not MISSING and _acceptable(value, slot, offer):
@@ -157,6 +157,7 @@ def _learned_inside(slot: Slot, offer: Offer, text: str, steps: Sequence[Step]) 
             value = _learned(inner, offer, text, steps)
         if value is MISSING and inner.kind in _ONE and inner.type in {"integer", "number"}:
             value = 1  # who orders a dish and gives no number means one
+        value = inner.unsaid if value is MISSING else value
         if value is MISSING:
             return MISSING
         entry[inner.name] = value

@@ -106,6 +106,8 @@ def answer_with(facts: Mapping[str, Any], style: Style, draw: random.Random, *, 
         bare = _bare(name, value, draw)
         return _finish(frame.format(bare.replace("{v}", _hold(say(value), values))), values, style)
     told = [_clause(name, value, draw, values, surest=plain) for name, value in flat]
+    if not told:
+        return "There is nothing more to say of it."
     text = listed(
         [
             told[0],

@@ -172,8 +172,11 @@ def _read_boolean(text: str, slot: Slot) -> Any:
 
 def _read_inner(text: str, slot: Slot) -> Any:
     """An object that was told field by field."""
-    entry = {one.name: value for one in slot.inner if (value := read_fact(text, one)) is not MISSING}
-    if len(entry) < len(slot.inner):
+    said = {one.name: value for one in slot.inner if (value := read_fact(text, one)) is not MISSING}
+    entry = {
+        one.name: value for one in slot.inner if (value := said.get(one.name, one.unsaid)) is not MISSING
+    }
+    if not said or len(entry) < len(slot.inner):
         return MISSING
     return [entry] if slot.many else entry
 
@@ -181,7 +184,7 @@ def _read_inner(text: str, slot: Slot) -> Any:
 def flattened(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The facts inside a fact: the fields of an object, or of the one object in a list."""
     entry = value[0] if isinstance(value, list) and len(value) == 1 else value
-    if isinstance(entry, dict) and entry:
+    if isinstance(entry, dict):  # of an empty one nothing is said
         for inner, one in entry.items():
             yield from flattened(inner, one)
     else:

@@ -127,7 +127,9 @@ def _object(schema: Mapping[str, Any], site: Site) -> dict[str, Any]:
     required = required_of(schema)
     written: dict[str, Any] = {}
     for name, inner in properties.items():
-        needed = name in required
+        # Of an object that requires nothing, the fewest are still all: an empty one would say nothing.
+        bare = site.fewest and not required and site.depth < _DEEPEST - 2
+        needed = name in required or bare
         if not needed and (
             site.fewest or site.depth >= _DEEPEST or (required and site.scene.draw.random() < 0.15)
         ):

@@ -74,6 +74,13 @@ class Slot:
         )
 
     @property
+    def unsaid(self) -> Any:
+        """What it holds where nothing is said of it: an object of which no field is known; else MISSING."""
+        if self.inner or "object" not in {self.type, self.inner_type}:
+            return MISSING
+        return [{}] if self.many else {}
+
+    @property
     def is_moment(self) -> bool:
         return self.style == "date-time" or (not self.style and self.kind == "datetime")
 

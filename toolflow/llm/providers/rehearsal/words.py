@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NOT_WORD = re.compile(r"[^A-Za-z0-9]+")
+_NOT_WORD = re.compile(r"[\W_]+")
 _LETTERS_DIGITS = re.compile(r"(?<=[a-z]{2})(?=\d)")
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_WORD = re.compile(r"[^\W_]+(?:'[a-z]+)?")
 _ACRONYMS = frozenset(
     ("id", "url", "ip", "uri", "pdf", "gps", "iban", "sku", "isbn", "dna", "nba", "nfl", "tv", "vat")
 )
@@ -53,9 +53,9 @@ _STOP = frozenset(
 
 @lru_cache(maxsize=65_536)
 def split_name(name: str) -> tuple[str, ...]:
-    """The lower-case words of an identifier: ``checkInDate`` gives ``check in date``."""
+    """The lower-case words of an identifier: ``checkInDate`` gives ``check in date``; one at least of any."""
     spaced = _LETTERS_DIGITS.sub(" ", _CAMEL.sub(" ", name))
-    return tuple(word.lower() for word in _NOT_WORD.split(spaced) if word)
+    return tuple(word.lower() for word in _NOT_WORD.split(spaced) if word) or ((name,) if name else ())
 
 
 @lru_cache(maxsize=65_536)
