@@ -67,6 +67,12 @@ def test_what_a_shape_leaves_open_a_walk_fills(graph: ToolGraph, shape: Shape) -
     assert all(len(one.links) == 3 for one in sets)  # each component holds four tools
 
 
+@pytest.mark.parametrize("shape", ["chain", "fan-out", "merge"])
+def test_one_tool_shows_no_shape(graph: ToolGraph, shape: Shape) -> None:
+    assert {one.shape for one in drawn(graph, shape, size=1)} == {"walk"}
+    assert shape in {one.shape for one in drawn(graph, shape, size=2)}
+
+
 def test_shapes_are_mixed_by_their_weights() -> None:
     ring = [make_tool(f"tool {letter}") for letter in ascii_letters]
     flows = [(ring[index].name, ring[index - step].name) for index in range(len(ring)) for step in (1, 2, 3)]

@@ -97,7 +97,7 @@ class Drawer:
                 self._walk(elsewhere)
         for tool in tools:
             self.used[tool] += 1 - _TAKEN
-        return tools, shape if shaped >= min(_FEWEST_IN_SHAPE, size) else "walk"
+        return tools, shape if 1 < shaped >= min(_FEWEST_IN_SHAPE, size) else "walk"
 
     def _take(self, tool: int) -> None:
         self._tools.append(tool)
