@@ -180,6 +180,14 @@ def test_a_transfer_leaves_the_rest_of_the_balance(service: Any) -> None:
     assert sent["remaining_balance"] == pytest.approx(account["balance"] - 150)
 
 
+def test_a_rate_is_that_of_the_currencies(service: Any) -> None:
+    yen = service("convert_currency", amount=200, currency="EUR", target_currency="JPY")
+    assert 100 < yen["exchange_rate"] < 250
+    assert yen["converted_amount"] == pytest.approx(200 * yen["exchange_rate"])
+    back = service("convert_currency", amount=yen["converted_amount"], currency="JPY", target_currency="EUR")
+    assert back["converted_amount"] == pytest.approx(200, rel=0.01)
+
+
 def test_what_moved_on_an_account_is_summed_by_direction(service: Any) -> None:
     listed = service("list_transactions", account_id="AC4200", start_date="2026-05-01")
     for way in ("in", "out"):

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final, TypeGuard
 
+from toolflow.llm.providers.rehearsal.kinds import kind_of
+from toolflow.llm.providers.rehearsal.lexicon import rates
 from toolflow.llm.providers.rehearsal.site import MISSING
 from toolflow.llm.providers.rehearsal.words import split_name
 from toolflow.llm.providers.rehearsal.world import World, own_id
@@ -135,11 +137,22 @@ def _flows(value: dict[str, Any]) -> None:
 
 
 def _convert(value: dict[str, Any], world: World) -> None:
-    """What an amount is in another currency follows from the rate."""
-    rate, amount = value.get("exchange_rate", value.get("rate")), world.arguments.get("amount")
-    for name in ("converted_amount", "converted", "result"):
-        if is_number(value.get(name)) and isinstance(rate, float) and is_number(amount):
-            value[name] = round(amount * rate, 2)
+    """What an amount is in another currency follows from the rate, and the rate from the currencies."""
+    name = "exchange_rate" if "exchange_rate" in value else "rate"
+    told = {
+        kind_of(one): code for one, code in {**value, **world.arguments}.items() if _is_currency(one, code)
+    }
+    base = told.get("currency_from", told.get("currency", ""))
+    if "currency_to" in told and base and is_number(value.get(name)) and name not in world.arguments:
+        value[name] = float(f"{rates()[told['currency_to']] / rates()[base]:.4g}")
+    rate, amount = value.get(name), world.arguments.get("amount")
+    for converted in ("converted_amount", "converted", "result"):
+        if is_number(value.get(converted)) and isinstance(rate, float) and is_number(amount):
+            value[converted] = round(amount * rate, 2)
+
+
+def _is_currency(name: str, code: object) -> bool:
+    return isinstance(code, str) and code in rates() and kind_of(name).startswith("currency")
 
 
 def _named(value: Mapping[str, Any], word: str) -> Iterator[str]:

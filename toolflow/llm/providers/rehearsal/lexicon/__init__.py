@@ -49,6 +49,12 @@ def _words() -> dict[str, msgspec.Raw]:
 
 
 @cache
+def rates() -> dict[str, float]:
+    """About how much of each currency, by its ISO 4217 code, a US dollar buys."""
+    return msgspec.json.decode(_read("rates.json"), type=dict[str, float])
+
+
+@cache
 def products() -> tuple[Product, ...]:
     """Things that shops sell."""
     return msgspec.json.decode(_words()["product"], type=tuple[Product, ...])
