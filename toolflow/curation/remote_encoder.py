@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from toolflow.clock import derive_random, monotonic
 from toolflow.curation.embeddings import EmbeddingSession
-from toolflow.curation.vector_store import VectorStore
+from toolflow.curation.vector_store import VectorMemory, VectorStore
 from toolflow.errors import (
     ConnectionFailedError,
     EncoderFailedError,
@@ -68,7 +68,7 @@ class RemoteEncoder:
         self._endpoint = endpoint
         self._model = model
         self._store_path = store
-        self._memory = VectorStore(None) if store is None else None
+        self._memory = VectorMemory()
         self._most_in_flight = most_in_flight
         self._batch = batch
         self._policy = policy or RetryPolicy(attempts=6, attempt_timeout=120, deadline=300)
@@ -88,7 +88,7 @@ class RemoteEncoder:
         """
         sent = [text[:_LONGEST_TEXT] for text in texts]
         wanted = list(dict.fromkeys(text for text in sent if text.strip()))
-        if self._memory is not None:
+        if self._store_path is None:
             known = self._complete(self._memory, wanted)
         else:
             with VectorStore(self._store_path) as store:
@@ -104,14 +104,18 @@ class RemoteEncoder:
             len(sent), len(nothing)
         )
 
-    def _complete(self, store: VectorStore, wanted: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def _complete(
+        self, store: VectorMemory | VectorStore, wanted: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
         known = store.find(wanted)
         missing = [text for text in wanted if text not in known]
         if missing:
             known |= asyncio.run(self._fetch(store, missing))
         return known
 
-    async def _fetch(self, store: VectorStore, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    async def _fetch(
+        self, store: VectorMemory | VectorStore, texts: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
         """Encode texts; after the first failure no batch is begun, and those in flight are still kept."""
         batches = self._batches(texts)
         fetched: dict[str, NDArray[np.float32]] = {}

@@ -19,29 +19,47 @@ _ASKED_AT_ONCE: Final = 500
 Vector = NDArray[np.float32]
 
 
+class VectorMemory:
+    """The vectors of one model, kept as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._vectors: dict[str, Vector] = {}
+
+    def find(self, texts: Sequence[str]) -> dict[str, Vector]:
+        """The vectors of those texts that are known."""
+        return {text: self._vectors[text] for text in texts if text in self._vectors}
+
+    def keep(self, vectors: Mapping[str, Vector]) -> None:
+        """Keep vectors."""
+        self._vectors.update(vectors)
+
+
 class VectorStore:
     """The vectors of one model in one SQLite file. Use as a context manager.
 
     Args:
-        path: The file; its folder is made. None keeps vectors in memory.
+        path: The file; its folder is made.
 
     Raises:
         GraphError: The file cannot be opened, or is no such store.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=30)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+        except (sqlite3.Error, OSError) as error:
+            raise self._failure(error) from error
+        try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS vectors "
                 "(text BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
             )
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
+            self._connection.close()
             raise self._failure(error) from error
 
     def __enter__(self) -> VectorStore:
