@@ -271,3 +271,9 @@ def test_of_an_object_without_known_fields_nothing_is_said_or_asked() -> None:
 def test_any_name_has_words(name: str) -> None:
     assert split_name(name)
     assert answer_from([Called("list_things", {}, {name: [{name: "Oslo"}]})], random.Random(1))
+
+
+def test_people_without_names_are_called_by_their_addresses() -> None:
+    guests = [{"response_status": "accepted", "email": f"{name}@example.com"} for name in ("ada", "ben")]
+    told = answer_from([Called("list_guests", {}, {"guests": guests})], random.Random(0))
+    assert "ada@example.com (accepted)" in told

@@ -76,6 +76,17 @@ def test_what_was_made_is_found_by_its_words_and_by_no_others(service: Any) -> N
     assert found[0]["contact_id"] == made["contact_id"]
 
 
+def test_what_was_deleted_is_listed_no_more(service: Any) -> None:
+    kept, gone = (
+        service("create_reminder", reminder_text=text, start_time="2026-09-28T08:15:00Z")["reminder_id"]
+        for text in ("renew the passport", "water the plants")
+    )
+    service("delete_reminder", reminder_id=gone)
+    listed = [one["reminder_id"] for one in service("list_reminders", date="2026-09-28")["reminders"]]
+    assert kept in listed
+    assert gone not in listed
+
+
 def test_what_was_cancelled_stays_cancelled(service: Any) -> None:
     order = service("get_order", order_id="OR310448")
     assert order["order_status"] != "cancelled"
@@ -178,6 +189,8 @@ def test_a_transfer_leaves_the_rest_of_the_balance(service: Any) -> None:
     assert sent["remaining_balance"] == pytest.approx(account["balance"] - 100)
     sent = service("send_transfer", account_id=account["account_id"], payee_id="PY121", amount=50)
     assert sent["remaining_balance"] == pytest.approx(account["balance"] - 150)
+    sent = service("send_transfer", account_id=account["account_id"], payee_id="PY121", amount=10_000_000)
+    assert sent["remaining_balance"] == 0
 
 
 def test_a_rate_is_that_of_the_currencies(service: Any) -> None:

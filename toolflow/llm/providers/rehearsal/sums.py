@@ -118,9 +118,7 @@ def _balance(value: dict[str, Any], world: World) -> None:
         before = next(filter(is_number, (world.about(name), world.about("balance"))), None)
         if name == "balance" or before is None or not is_number(amount):
             continue
-        after = before + amount if world.verb in _ADDING else before - amount
-        if after >= 0:
-            _put(value, name, after)
+        _put(value, name, max(before + amount if world.verb in _ADDING else before - amount, 0))
 
 
 def _flows(value: dict[str, Any]) -> None:

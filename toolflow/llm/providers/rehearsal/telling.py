@@ -226,7 +226,10 @@ def label_of(entry: Mapping[str, Any], holder: str = "") -> tuple[str, str]:
             "currency",
         }:
             return _text(value), name
-    for name, value in texts:
-        if is_telling(name, value) and kind_of(name) not in {"status", "email"}:
-            return _text(value), name
-    return "", ""
+    telling = [
+        (name, value) for name, value in texts if is_telling(name, value) and kind_of(name) != "status"
+    ]
+    if not telling:
+        return "", ""
+    name, value = min(telling, key=lambda one: kind_of(one[0]) != "email")
+    return _text(value), name

@@ -30,6 +30,7 @@ _OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {
     "start": ("started", "running", "active"),
     "stop": ("stopped", "off"),
 }
+_DELETING: Final = frozenset(("delete", "remove"))
 _SHARED: Final = frozenset(("currency", "unit", "units"))
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _NOT_NOW: Final = frozenset(("birth_date", "date_end", "time_end"))
@@ -53,6 +54,7 @@ class World:
         self._created: dict[
             str, list[dict[str, Any]]
         ] = {}  # id field → entities that a call made, newest last
+        self._gone: set[str] = set()  # ids of what was deleted
         self._shared: dict[str, Any] = {}
         self._around: dict[str, Any] = {}  # where and when the dialogue takes place
         for entry in history:
@@ -113,7 +115,8 @@ class World:
         for id_field, made in self._created.items():
             words = split_name(id_field)[:-1]
             if words and split_name(name)[-1:] == (f"{words[-1]}s",) and not is_write(self.tool):
-                return [one for one in made[-2:] if self._passes(one)] or MISSING
+                there = [one for one in made if str(one.get(id_field)) not in self._gone]
+                return [one for one in there[-2:] if self._passes(one)] or MISSING
         return MISSING
 
     def _passes(self, entity: Mapping[str, Any]) -> bool:
@@ -153,6 +156,8 @@ class World:
                 self._learn(found, key, given, root if depth else {}, writes=is_write(tool) and depth == 0)
         if is_write(tool):
             self._rewrite(given, root)
+        if verb_of(tool) in _DELETING:
+            self._gone.update(str(value) for name, value in given.items() if is_id(name))
 
     def _learn(
         self,
