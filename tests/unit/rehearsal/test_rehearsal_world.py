@@ -9,6 +9,7 @@ from toolflow.agents.formats import result_format
 from toolflow.agents.prompts import shipped_prompts
 from toolflow.catalog.tool import Tool
 from toolflow.dialogue.message import Message
+from toolflow.llm.providers.rehearsal.site import MISSING
 from toolflow.llm.providers.rehearsal.tidy import tidy
 from toolflow.llm.providers.rehearsal.world import World
 
@@ -231,3 +232,21 @@ def test_it_is_cold_when_it_snows() -> None:
     warm: dict[str, Any] = {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}
     tidy(warm, world)
     assert warm == {"weather_condition": "sunny", "temperature_c": 29.0, "feels_like_c": 27.0}
+
+
+def test_what_lost_a_part_is_still_there() -> None:
+    history = [
+        {
+            "tool": "create_playlist",
+            "arguments": {"name": "Mix"},
+            "result": {"playlist_id": "P1", "name": "Mix"},
+        },
+        {
+            "tool": "remove_track",
+            "arguments": {"playlist_id": "P1", "track_id": "T1"},
+            "result": {"ok": True},
+        },
+    ]
+    assert World(history, "list_playlists", {}).known("playlists", False)[0]["playlist_id"] == "P1"
+    history.append({"tool": "delete_playlist", "arguments": {"playlist_id": "P1"}, "result": {"ok": True}})
+    assert World(history, "list_playlists", {}).known("playlists", False) is MISSING

@@ -157,7 +157,10 @@ class World:
         if is_write(tool):
             self._rewrite(given, root)
         if verb_of(tool) in _DELETING:
-            self._gone.update(str(value) for name, value in given.items() if is_id(name))
+            # Of the ids that are given the thing's own: a track is removed, and not its playlist.
+            self._gone.update(
+                str(value) for name, value in given.items() if split_name(name)[:-1] == split_name(tool)[1:]
+            )
 
     def _learn(
         self,
